@@ -1,0 +1,1 @@
+"""Step to level: how hard an agent should think."""

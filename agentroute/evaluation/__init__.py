@@ -1,0 +1,1 @@
+"""What agents scored, and whether a router is worth it."""

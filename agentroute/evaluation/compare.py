@@ -1,0 +1,229 @@
+"""Evaluating: a router beside everything it has to beat, on queries that training left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from agentroute.errors import InputError, MissingExtraError, OutcomeError
+from agentroute.evaluation.bootstrap import calibration_error, interval, resampled_means
+from agentroute.evaluation.collection import Progress
+from agentroute.evaluation.report import EXTRA, Control, Report
+from agentroute.evaluation.verdict import PolicyScore, decide
+from agentroute.outcomes import OutcomeFolder, OutcomeTable
+from agentroute.routing.baselines import run_baselines
+from agentroute.routing.replay import Replay, answer_groups
+from agentroute.routing.router import GraphRouter
+
+
+def evaluate(
+    router: GraphRouter | str | os.PathLike[str],
+    folder: OutcomeFolder | str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    max_calls: float | None = None,
+    max_cost_usd: float | None = None,
+    without: Sequence[str] = (),
+    control: bool = True,
+    progress: Progress | None = None,
+) -> Report:
+    """Replay a router and its baselines on recorded outcomes, and compare them query by query.
+
+    On the folder that the router was trained on, only the queries that training left out are judged; on
+    another folder, all of them. Only queries on which every agent ran are fair to all policies.
+
+    Args:
+        router: The router, or its folder.
+        folder: The outcomes, or their folder.
+        seed: For the bootstrap and the random baseline.
+        max_calls: Agents that the router may ask per query, in the mean.
+        max_cost_usd: US dollars that it may spend per query, in the mean.
+        without: Agents to leave out.
+        control: Whether to train a second router on shuffled labels, which must show no gain.
+        progress: Called as the work goes on.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: A file cannot be read, nothing is left to judge, or the router cannot keep to the bounds.
+    """
+    router = router if isinstance(router, GraphRouter) else GraphRouter.load(router)
+    opened = folder if isinstance(folder, OutcomeFolder) else OutcomeFolder.open(Path(folder))
+    tell: Progress = progress or (lambda what, done, total: None)
+    tell("evaluating", 0, 5)
+    known = [name for name in opened.registry.ids if name in router.record.agents]
+    if not known:
+        raise InputError(f"{opened.path} has none of the router's agents: {', '.join(router.record.agents)}")
+    table = opened.table(known).without(tuple(without))
+    notes = [*_strangers(opened, known), *opened.problems]
+    table, seen, where = _left_out_of_training(router, opened, table)
+    whole = np.asarray(table.ran.all(axis=1))
+    left_out = int((~whole).sum())
+    if not whole.any():
+        raise OutcomeError(_nothing_left(table, opened.path))
+    table = table.take(whole)
+    if left_out:
+        where = f"{where}; {left_out:,} more were left out, since some agent did not run on them"
+    notes.insert(0, where)
+
+    groups = answer_groups(table)
+    replays: dict[str, Replay | None] = dict(run_baselines(router, table, groups, seed))
+    tell("evaluating", 1, 5)
+    replays["agentroute"] = _bounded(router, table, groups, max_calls, max_cost_usd)
+    tell("evaluating", 2, 5)
+    for name in EXTRA:
+        replays[name] = router.with_preset(name.removeprefix("agentroute_")).replay(table, groups)
+    tell("evaluating", 3, 5)
+    single = replays["best_single"]
+    assert single is not None  # it needs nothing that a router lacks
+    judge = _Judge(single, seed)
+    policies = {name: judge(replay) if replay is not None else None for name, replay in replays.items()}
+    logits = router.score([row.query for row in table.queries], table.agents)
+    off = calibration_error(1.0 / (1.0 + np.exp(-logits.astype(np.float64))), table.score)
+    tell("evaluating", 4, 5)
+
+    shuffled = None
+    if control and not seen:
+        notes.append("no shuffled-label control: the router was not trained on this folder")
+    elif control:
+        try:
+            trained = _train_control(router, opened, progress)
+            one = trained.with_preset("top1").replay(table, groups)
+            shuffled = Control(policy=judge(trained.replay(table, groups)), top1=judge(one))
+        except MissingExtraError as error:
+            notes.append(f"no shuffled-label control: {error}")
+    verdict, why = decide(policies)
+    if shuffled is not None and shuffled.leaks:
+        verdict, why = (
+            "no gain: keep best_single",
+            "a router trained on shuffled labels gains too: something leaks",
+        )
+    tell("evaluating", 5, 5)
+    return Report(
+        data=opened.path.resolve().name,
+        n_queries=len(table),
+        left_out=left_out,
+        agents=table.agent_ids,
+        seed=seed,
+        verdict=verdict,
+        why=why,
+        policies=policies,
+        calibration_error=off,
+        control=shuffled,
+        notes=tuple(notes),
+    )
+
+
+@dataclass
+class _Judge:
+    """Turns what came of a policy into its figures, always against the same queries and draws."""
+
+    single: Replay
+    seed: int
+
+    def __call__(self, replay: Replay) -> PolicyScore:
+        score = np.asarray(replay.score, dtype=np.float64)
+        gain = score - self.single.score
+        means = resampled_means(np.stack([score, gain], axis=1), self.seed)
+        (low, high), (gain_low, gain_high) = interval(means[:, 0]), interval(means[:, 1])
+        return PolicyScore(
+            score=float(score.mean()),
+            score_low=low,
+            score_high=high,
+            cost_usd=_known_mean(replay.cost_usd),
+            calls=float(replay.calls.mean()),
+            latency_s=_known_mean(replay.latency_s),
+            gain=float(gain.mean()),
+            gain_low=gain_low,
+            gain_high=gain_high,
+        )
+
+
+def _known_mean(values: npt.NDArray[np.floating]) -> float | None:
+    """A mean with an unknown part is unknown."""
+    return None if np.isnan(values).any() else float(values.mean())
+
+
+def _strangers(opened: OutcomeFolder, known: Sequence[str]) -> list[str]:
+    left = [name for name in opened.registry.ids if name not in known]
+    return [f"left out, since the router has no record of them: {', '.join(left)}"] if left else []
+
+
+def _left_out_of_training(
+    router: GraphRouter, opened: OutcomeFolder, table: OutcomeTable
+) -> tuple[OutcomeTable, bool, str]:
+    """Keep the queries that the router has not seen; tell whether it was trained on this folder."""
+    name, here = router.manifest.get("data"), opened.path.resolve().name
+    held = router.manifest.get("test_ids") or []
+    found = [query_id for query_id in held if query_id in opened.queries]
+    # A folder may be renamed, or lose queries; one that shares neither name nor all queries is another one.
+    seen = name == here if not held else bool(found) and (name == here or len(found) == len(held))
+    if seen and found:
+        chosen = set(found)
+        mine = np.array([row.query.id in chosen for row in table.queries])
+        return table.take(mine), True, f"judged on the {len(found):,} queries that training left out"
+    if seen:
+        warning = "THE ROUTER WAS TRAINED ON THESE QUERIES, so these figures are too good"
+        return table, True, f"{warning}; train without --all to hold some out"
+    return table, False, f"the router was trained on {name}; judged on all {len(table):,} queries of {here}"
+
+
+def _nothing_left(table: OutcomeTable, path: Path) -> str:
+    share = table.ran.mean(axis=0) if len(table) else np.zeros(len(table.agents))
+    least = sorted(zip(share.tolist(), table.agent_ids, strict=True))[:3]
+    names = ", ".join(f"{name} ({part:.0%})" for part, name in least)
+    return (
+        f"{path}: on none of {len(table):,} queries did every agent run, so that they cannot be compared; "
+        f"the fewest have {names}: leave some out with --without AGENT"
+    )
+
+
+def _bounded(
+    router: GraphRouter,
+    table: OutcomeTable,
+    groups: npt.NDArray[np.int64],
+    max_calls: float | None,
+    max_cost_usd: float | None,
+) -> Replay:
+    """Replay within bounds: validation chose by them; where these queries turn out dearer, tighten them."""
+    calls, usd = max_calls, max_cost_usd
+    while True:
+        replay = router.replay(table, groups, max_calls=calls, max_cost_usd=usd)
+        spent = _known_mean(replay.cost_usd)
+        if max_calls is not None and calls is not None and replay.calls.mean() > max_calls + 1e-9:
+            calls *= min(0.98, max_calls / float(replay.calls.mean()))
+        elif (
+            max_cost_usd is not None
+            and usd is not None
+            and spent is not None
+            and spent > max_cost_usd * (1 + 1e-9)
+        ):
+            usd *= min(0.98, max_cost_usd / spent)
+        else:
+            return replay
+
+
+def _train_control(router: GraphRouter, opened: OutcomeFolder, progress: Progress | None) -> GraphRouter:
+    """Train with the same settings on shuffled labels."""
+    try:
+        from agentroute.routing.train import TrainConfig, train
+    except ImportError:
+        raise MissingExtraError("training", "train") from None
+    manifest = router.manifest
+    tell: Progress = progress or (lambda what, done, total: None)
+    return train(
+        opened,
+        config=TrainConfig(**manifest["train"]),
+        without=manifest["without"],
+        held_out=bool(manifest["test_ids"]),
+        embedder=router.embedder,
+        extractor=router.extractor,
+        progress=lambda what, done, total: tell(f"control: {what}", done, total),
+        shuffle_labels=True,
+    )

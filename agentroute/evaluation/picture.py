@@ -1,0 +1,124 @@
+"""The cost-quality picture: what each policy scores, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentroute.errors import InputError, MissingExtraError
+from agentroute.evaluation.verdict import PolicyScore, priced_in_usd
+
+if TYPE_CHECKING:
+    from agentroute.evaluation.report import Report
+
+SIZE_INCHES = (8.0, 5.0)
+DPI = 150
+FORMATS = (".png", ".svg", ".pdf")
+
+_OWN, _OTHER, _ORACLE = "#c2410c", "#475569", "#15803d"
+
+
+def check_picture(path: Path) -> None:
+    """See that a picture can be drawn before anything long is begun.
+
+    Args:
+        path: Where it is to go.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: The path has an ending that is no picture, or its folder is missing.
+    """
+    try:
+        import matplotlib  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise MissingExtraError("plots", "plot") from None
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path} does not end in {', '.join(FORMATS)}; the ending decides the format")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{path.parent} is not a folder; make it first, or give another path")
+
+
+def draw(report: Report, path: Path) -> Path:
+    """Draw a report.
+
+    Args:
+        report: What to draw.
+        path: Where to.
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: The path has an ending that is no picture, or cannot be written.
+    """
+    check_picture(path)
+    from matplotlib.figure import Figure  # not pyplot: it would open a backend and keep every figure
+
+    points = {name: policy for name, policy in report.policies.items() if policy is not None}
+    usd = priced_in_usd(points)
+
+    def price(policy: PolicyScore) -> float:
+        return (policy.cost_usd or 0.0) if usd else policy.calls
+
+    figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    for name, policy in points.items():
+        own = name.startswith("agentroute")
+        axes.errorbar(
+            price(policy),
+            policy.score,
+            yerr=[[policy.score - policy.score_low], [policy.score_high - policy.score]],
+            fmt="*" if name == "oracle" else "o" if own else "s",
+            markersize=9 if name in ("agentroute", "oracle") else 6,
+            color=_ORACLE if name == "oracle" else _OWN if own else _OTHER,
+            elinewidth=0.8,
+            alpha=0.9,
+        )
+    front = _frontier([(price(p), p.score) for name, p in points.items() if name != "oracle"])
+    axes.step([x for x, _ in front], [y for _, y in front], where="post", color=_OWN, alpha=0.35, zorder=0)
+    prices = [price(policy) for policy in points.values()]
+    if usd and min(prices) > 0 and max(prices) > 20 * min(prices):
+        axes.set_xscale("log")
+    axes.margins(x=0.16, y=0.10)
+    axes.set_xlabel("US dollars a query" if usd else "agents asked a query")
+    axes.set_ylabel("score")
+    axes.set_title(f"{report.data}, {report.n_queries:,} queries: {report.verdict}")
+    axes.grid(alpha=0.2)
+    figure.draw_without_rendering()  # limits and scales are final now, and labels can be kept apart
+    _label(axes, {name: (price(policy), policy.score) for name, policy in points.items()})
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}; give another path") from error
+    return path
+
+
+def _frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Keep the points that score more than every cheaper one."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front
+
+
+def _label(axes: Any, points: dict[str, tuple[float, float]]) -> None:
+    """Name the points, each beside its own, moved down where two names would overlap."""
+    taken: list[tuple[float, float]] = []
+    placed = sorted(points.items(), key=lambda item: -item[1][1])
+    for name, point in placed:
+        x, y = axes.transData.transform(point) * 72 / DPI  # typographic points, as font sizes are
+        height = y
+        while any(abs(x - other_x) < 90 and abs(height - other) < 9 for other_x, other in taken):
+            height -= 1
+        taken.append((x, height))
+        axes.annotate(
+            name,
+            point,
+            xytext=(8, height - y - 3),
+            textcoords="offset points",
+            fontsize=8,
+            fontweight="bold" if name == "agentroute" else "normal",
+            arrowprops={"arrowstyle": "-", "alpha": 0.3, "linewidth": 0.6} if y - height > 6 else None,
+        )

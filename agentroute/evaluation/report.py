@@ -1,0 +1,194 @@
+"""The report of an evaluation: as a table, as JSON, as a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentroute.evaluation.verdict import PolicyScore
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+BASELINES = (
+    "random",
+    "cheapest",
+    "best_single",
+    "best_per_task",
+    "knn",
+    "query_only",
+    "majority",
+    "weighted_vote",
+    "all_agents",
+    "oracle",
+)
+EXTRA = ("agentroute_top1", "agentroute_vote")
+"""The router held to one agent a query, and to several."""
+
+_JSON_KEYS = ("score", "score_low", "score_high", "cost_usd", "calls", "latency_s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """What the same training came to when every query was given another query's scores.
+
+    Args:
+        policy: The control as it would be deployed. It may still gain by voting, which needs no labels.
+        top1: The control held to one agent a query; a gain here means that something leaks.
+    """
+
+    policy: PolicyScore
+    top1: PolicyScore
+
+    @property
+    def leaks(self) -> bool:
+        """Whether choosing by wrong labels beats the best single agent."""
+        return self.top1.gain_low > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A router beside its baselines, on the same queries.
+
+    Args:
+        data: The folder's name.
+        n_queries: Queries that were judged.
+        left_out: Queries that were not, since some agent did not run on them.
+        agents: The ids of the agents.
+        seed: Of the bootstrap and the random baseline.
+        verdict: ``deploy`` or ``no gain: keep NAME``.
+        why: The reason, in one sentence.
+        policies: Results by name; ``None`` where a baseline cannot be computed.
+        calibration_error: Mean distance of the router's predicted scores from what came, 0 to 1.
+        control: The shuffled-label control, or ``None`` when it was not run.
+        notes: What a reader has to know.
+    """
+
+    data: str
+    n_queries: int
+    left_out: int
+    agents: tuple[str, ...]
+    seed: int
+    verdict: str
+    why: str
+    policies: Mapping[str, PolicyScore | None]
+    calibration_error: float
+    control: Control | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def headroom(self) -> float:
+        """What a perfect choice of one agent a query would add to the best single agent's score, 0 to 1."""
+        oracle, single = self.policies["oracle"], self.policies["best_single"]
+        return oracle.score - single.score if oracle is not None and single is not None else 0.0
+
+    def to_json(self, *, details: bool = False) -> dict[str, Any]:
+        """Return plain data; ``None`` is unknown.
+
+        Args:
+            details: Add what the fixed format has no place for: gains, presets, the control, notes.
+
+        Returns:
+            ``data``, ``n_queries``, ``seed``, ``verdict`` and ``policies``.
+        """
+        names = (*BASELINES, "agentroute")
+        data: dict[str, Any] = {
+            "data": self.data,
+            "n_queries": self.n_queries,
+            "seed": self.seed,
+            "verdict": self.verdict,
+            "policies": {name: _plain(self.policies.get(name)) for name in names},
+        }
+        if details:
+            data["policies"] = {name: asdict(p) if p else None for name, p in self.policies.items()}
+            data["control"] = None if self.control is None else asdict(self.control)
+            rest = ("left_out", "agents", "why", "headroom", "calibration_error", "notes")
+            data |= {name: getattr(self, name) for name in rest}
+        return data
+
+    def table(self) -> Table:
+        """Return the results as a table for the terminal."""
+        from rich.table import Table
+
+        table = Table(title=f"{self.data}: {self.n_queries:,} queries, {len(self.agents)} agents")
+        table.add_column("policy", no_wrap=True)
+        for name in ("score", "95% interval", "gain in points", "USD a query", "calls", "seconds"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for name, policy in self.policies.items():
+            style = "bold" if name == "agentroute" else "dim" if name == "oracle" else None
+            table.add_row(name, *_cells(policy), style=style, end_section=name == "oracle")
+        return table
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what stands below the table, the verdict last."""
+        headroom = f"headroom: {100 * self.headroom:.1f} points from best_single to oracle"
+        calibration = f"calibration: predicted scores are {100 * self.calibration_error:.1f} points off"
+        found = [f"{headroom}; {calibration}"]
+        if self.control is not None:
+            one, all_ = self.control.top1, self.control.policy
+            found.append(
+                f"shuffled-label control: {_points(one)} points over best_single with one agent, "
+                f"{_points(all_)} as deployed"
+            )
+        return (*found, *self.notes, f"verdict: {self.verdict} ({self.why})")
+
+    def __rich__(self) -> Group:
+        from rich.console import Group
+        from rich.text import Text
+
+        *lines, verdict = self.lines()
+        colour = "green" if self.verdict == "deploy" else "yellow"
+        return Group(self.table(), *map(Text, lines), Text(verdict, style=f"bold {colour}"))
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        page = Console(file=StringIO(), width=110, color_system=None, legacy_windows=False)
+        page.print(self)
+        text: str = page.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
+        return "\n".join(line.rstrip() for line in text.splitlines())
+
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Draw score against price: every policy a point, the best at each price joined by a line.
+
+        Args:
+            path: Where to; its ending decides the format, such as ``.png`` or ``.svg``.
+
+        Returns:
+            The path.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+            InputError: The path cannot be written, or has an ending that is no picture.
+        """
+        from agentroute.evaluation.picture import draw
+
+        return draw(self, Path(path))
+
+
+def _plain(policy: PolicyScore | None) -> dict[str, float | None]:
+    return {key: None if policy is None else getattr(policy, key) for key in _JSON_KEYS}
+
+
+def _cells(policy: PolicyScore | None) -> tuple[str, ...]:
+    if policy is None:
+        return ("-",) * 6
+    return (
+        f"{policy.score:.3f}",
+        f"{policy.score_low:.3f} .. {policy.score_high:.3f}",
+        _points(policy),
+        "-" if policy.cost_usd is None else f"{policy.cost_usd:.2g}" if policy.cost_usd else "0",
+        f"{policy.calls:.2f}",
+        "-" if policy.latency_s is None else f"{policy.latency_s:.2g}",
+    )
+
+
+def _points(policy: PolicyScore) -> str:
+    if policy.gain == policy.gain_low == policy.gain_high == 0:
+        return "0"
+    return f"{100 * policy.gain:+.1f} ({100 * policy.gain_low:+.1f} .. {100 * policy.gain_high:+.1f})"

@@ -1,0 +1,1 @@
+"""Text to graph: entities, vectors, nodes and edges."""

@@ -1,0 +1,369 @@
+"""Queries, agents and answers to knowledge graphs.
+
+``Team`` is what a registry adds to every graph, and is computed once. ``GraphBuilder`` adds what a query brings;
+``grow`` adds what has been answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from agentroute.answers import answer_kind, group_equal
+from agentroute.knowledge.embed import HashingEmbedder
+from agentroute.knowledge.graph import (
+    AGREES,
+    ANSWER_MENTIONS,
+    DIFFERS,
+    GAVE,
+    KNOWS,
+    MENTIONS,
+    NO_EDGES,
+    NO_WEIGHTS,
+    RELATED,
+    RESEMBLES,
+    SUITS,
+    EdgeType,
+    Floats,
+    Indices,
+    KnowledgeGraph,
+)
+from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, entity_key, logit
+from agentroute.types import EFFORTS, AgentSpec, Answer, Embedder, Entity, Extractor, Query
+
+ENTITY_KINDS = ("name", "number", "date", "quote", "term", "task")
+ANSWER_KINDS = ("number", "date", "yes_no", "choice", "name", "list", "code", "text", "refusal", "empty")
+AGENT_KINDS = ("llm", "function", "runnable", "recorded")
+NAME_DIM = 64
+"""Entity names are hashed, not encoded: a query has dozens, and the encoder takes milliseconds for each."""
+
+SUITS_DIM = ESTIMATES_DIM + 2
+"""The record's estimates, then the cosines of the query with the agent's card and with its nearest example."""
+
+ANSWER_TEXT_LIMIT = 200
+"""Characters of an answer that its vector is made of."""
+
+
+@lru_cache(maxsize=1)
+def _name_hasher() -> HashingEmbedder:
+    return HashingEmbedder(dim=NAME_DIM)
+
+
+@lru_cache(maxsize=65536)
+def _name_vector(name: str) -> Floats:
+    vector: Floats = _name_hasher().embed([name])[0]
+    return vector
+
+
+@dataclass(frozen=True, eq=False)
+class Team:
+    """The agents' part of every graph.
+
+    Args:
+        specs: The registry rows.
+        cards: Card vectors. Shapes: ``(agents, dim)``.
+        examples: Vectors of all examples. Shapes: ``(examples, dim)``.
+        owner: The agent of each example, ascending. Shapes: ``(examples,)``.
+        x: Node features: card vector, then price, effort and kind. Shapes: ``(agents, dim + AGENT_EXTRA)``.
+        words: The agents whose card names a word.
+        hash: Names this team and all that its cards say.
+    """
+
+    specs: tuple[AgentSpec, ...]
+    cards: Floats
+    examples: Floats
+    owner: Indices
+    x: Floats
+    words: dict[str, list[int]]
+    hash: str
+
+    @classmethod
+    def build(cls, specs: Sequence[AgentSpec], embedder: Embedder) -> Team:
+        """Embed the cards and examples of some agents.
+
+        Args:
+            specs: The registry rows, in any order.
+            embedder: Makes the vectors, in one batch.
+
+        Returns:
+            The team, in the order given.
+        """
+        owner = np.array([i for i, spec in enumerate(specs) for _ in spec.examples], dtype=np.int64)
+        texts = [spec.card for spec in specs] + [text for spec in specs for text in spec.examples]
+        vectors = embedder.embed(texts)
+        cards = vectors[: len(specs)]
+        plain = np.array([_plain_agent(spec) for spec in specs], dtype=np.float32).reshape(len(specs), -1)
+        words: dict[str, list[int]] = {}
+        for i, spec in enumerate(specs):
+            for word in set(entity_key(f"{spec.card} {' '.join(spec.examples)}").split()):
+                words.setdefault(word.strip(".,;:!?()\"'"), []).append(i)
+        return cls(
+            specs=tuple(specs),
+            cards=cards,
+            examples=vectors[len(specs) :],
+            owner=owner,
+            x=np.concatenate([cards, plain], axis=1),
+            words=words,
+            hash=hashlib.sha256(repr(sorted(map(repr, specs))).encode("utf-8", "replace")).hexdigest(),
+        )
+
+    def likeness(self, vectors: Floats) -> tuple[Floats, Floats]:
+        """Return the cosines of queries with each card and with each agent's nearest example.
+
+        Args:
+            vectors: Query vectors. Shapes: ``(batch, dim)``.
+
+        Returns:
+            Two arrays; an agent without examples repeats its card's cosine. Shapes: ``(batch, agents)`` twice.
+        """
+        card = vectors @ self.cards.T
+        nearest = card.copy()
+        if len(self.owner):
+            cosines = vectors @ self.examples.T
+            starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
+            nearest[:, self.owner[starts]] = np.maximum.reduceat(cosines, starts, axis=1)
+        return card, nearest
+
+
+def _plain_agent(spec: AgentSpec) -> list[float]:
+    price = spec.price
+    known = price is not None and price.output is not None
+    level = EFFORTS.index(spec.effort.default) / (len(EFFORTS) - 1) if spec.effort else 0.0
+    prices = [np.log1p(price.input or 0.0), np.log1p(price.output or 0.0)] if price and known else [0.0, 0.0]
+    kinds = [float(spec.kind == kind) for kind in AGENT_KINDS]
+    return [*prices, float(known), level, float(spec.effort is not None), *kinds]
+
+
+AGENT_EXTRA = 5 + len(AGENT_KINDS)
+QUERY_EXTRA = 6
+ENTITY_DIM = NAME_DIM + len(ENTITY_KINDS) + 3
+ANSWER_EXTRA = len(ANSWER_KINDS) + 5
+
+
+def dims(embedding: int) -> dict[str, int]:
+    """Return the feature length of each node type for an embedder of that many dimensions."""
+    return {
+        "query": embedding + QUERY_EXTRA,
+        "entity": ENTITY_DIM,
+        "agent": embedding + AGENT_EXTRA,
+        "answer": embedding + ANSWER_EXTRA,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class GraphBuilder:
+    """Builds graphs for one team.
+
+    Args:
+        team: The agents.
+        embedder: Makes query and answer vectors.
+        extractor: Finds entities.
+        record: What the agents scored before; ``None`` before any training.
+    """
+
+    team: Team
+    embedder: Embedder
+    extractor: Extractor
+    record: TrackRecord | None = None
+
+    def build(self, queries: Sequence[Query], exclude: Sequence[int] | None = None) -> list[KnowledgeGraph]:
+        """Build one graph per query.
+
+        Args:
+            queries: The queries.
+            exclude: For each query the row of the record that is the query itself, -1 for none. Used in training.
+
+        Returns:
+            The graphs, in order.
+        """
+        vectors = self.embedder.embed([query_text(query) for query in queries])
+        out = np.full(len(queries), -1, np.int64) if exclude is None else np.asarray(exclude, np.int64)
+        suits = self._suits(vectors, queries, out)
+        return [self._one(*parts) for parts in zip(queries, vectors, suits, out.tolist(), strict=True)]
+
+    def _suits(self, vectors: Floats, queries: Sequence[Query], exclude: Indices) -> Floats:
+        card, nearest = self.team.likeness(vectors)
+        shape = (len(queries), len(self.team.specs), SUITS_DIM)
+        suits = np.zeros(shape, dtype=np.float32)
+        suits[..., -2], suits[..., -1] = card, nearest
+        record = self.record
+        if record is None or not len(record.vectors):
+            return suits
+        task = np.array([record.task_position.get(query.task or "", -1) for query in queries], np.int64)
+        estimates = record.estimates(vectors, task, exclude)
+        column = self._columns
+        # A newcomer starts where the pool stands on this query, with the last flag saying that this is a guess.
+        newcomer = estimates.mean(axis=1, keepdims=True) * np.array([1.0] * (ESTIMATES_DIM - 1) + [0.0])
+        known = column >= 0
+        suits[:, known, :ESTIMATES_DIM] = estimates[:, column[known]]
+        suits[:, ~known, :ESTIMATES_DIM] = newcomer
+        return suits
+
+    @cached_property
+    def _columns(self) -> Indices:
+        place = {agent: i for i, agent in enumerate(self.record.agents)} if self.record else {}
+        return np.array([place.get(spec.id, -1) for spec in self.team.specs], dtype=np.int64)
+
+    def _one(self, query: Query, vector: Floats, suits: Floats, exclude: int) -> KnowledgeGraph:
+        extraction = self.extractor.extract(query)
+        task = (Entity(name=query.task, kind="task"),) if query.task else ()
+        entities = (*task, *extraction.entities)
+        keys = [entity_key(entity.name) for entity in entities]
+        n, agents = len(entities), len(self.team.specs)
+        in_query = np.array([entity.kind == "task" or entity.name in query.text for entity in entities], bool)
+        knows, strength = self._knows(keys, exclude)
+        edges: dict[EdgeType, tuple[Indices, Floats]] = {
+            MENTIONS: (np.stack([np.zeros(n, np.int64), np.arange(n)]), _counted(entities)),
+            RELATED: _related(keys, in_query, extraction.relations),
+            SUITS: (
+                np.stack([np.arange(agents), np.zeros(agents, np.int64)]),
+                np.ascontiguousarray(suits[:, -1]),
+            ),
+            KNOWS: (knows, strength),
+        }
+        return KnowledgeGraph(
+            names={
+                "query": (query.text,),
+                "entity": tuple(entity.name for entity in entities),
+                "agent": tuple(spec.id for spec in self.team.specs),
+                "answer": (),
+            },
+            x={
+                "query": np.concatenate([vector, _plain_query(query, n)])[None].astype(np.float32),
+                "entity": _entity_features(entities, in_query),
+                "agent": self.team.x,
+                "answer": np.zeros((0, self.embedder.dim + ANSWER_EXTRA), np.float32),
+            },
+            edge_index={kind: index for kind, (index, _) in edges.items()},
+            edge_weight={kind: weight for kind, (_, weight) in edges.items()},
+            suits=suits,
+        )
+
+    def _knows(self, keys: Sequence[str], exclude: int) -> tuple[Indices, Floats]:
+        named = [(agent, i) for i, key in enumerate(keys) for agent in self.team.words.get(key, ())]
+        by_card = np.array(named, dtype=np.int64).reshape(-1, 2).T
+        if self.record is None:
+            return by_card, np.ones(by_card.shape[1], np.float32)
+        (column, entity), lift = self.record.entity_ties(keys, exclude)
+        row = np.full(len(self.record.agents) + 1, -1, np.int64)
+        columns = self._columns
+        row[columns] = np.arange(len(columns))
+        row[-1] = -1
+        here = row[column] >= 0
+        index = np.concatenate([by_card, np.stack([row[column[here]], entity[here]])], axis=1)
+        return index, np.concatenate([np.ones(by_card.shape[1], np.float32), lift[here]])
+
+
+def grow(graph: KnowledgeGraph, answers: Sequence[Answer], vectors: Floats) -> KnowledgeGraph:
+    """Add answers to a graph.
+
+    Args:
+        graph: A graph without answers.
+        answers: What came back, failures included; those of unknown agents are left out.
+        vectors: One vector per answer. Shapes: ``(answers, dim)``.
+
+    Returns:
+        A new graph: answers tied to their agents, to the entities they mention, and to each other.
+    """
+    place = {name: i for i, name in enumerate(graph.names["agent"])}
+    kept = [i for i, answer in enumerate(answers) if answer.agent in place]
+    answers, vectors = [answers[i] for i in kept], vectors[kept]
+    n = len(answers)
+    group = np.array(group_equal([answer.text for answer in answers]), dtype=np.int64)
+    both = (group[:, None] >= 0) & (group[None, :] >= 0) & ~np.eye(n, dtype=bool)
+    equal = both & (group[:, None] == group[None, :])
+    close = np.maximum(vectors @ vectors.T, 0.0) ** 4
+    texts = [answer.text.casefold()[:ANSWER_TEXT_LIMIT] for answer in answers]
+    mentions = [
+        (i, j)
+        for j, name in enumerate(graph.names["entity"])
+        for i, text in enumerate(texts)
+        if name.casefold() in text
+    ]
+    named = np.array(mentions, dtype=np.int64).reshape(-1, 2).T
+    gave = np.array([[place[a.agent], i] for i, a in enumerate(answers)], dtype=np.int64).reshape(-1, 2).T
+    edges = {
+        GAVE: (gave, np.ones(n, np.float32)),
+        ANSWER_MENTIONS: (named, np.ones(named.shape[1], np.float32)),
+        AGREES: _pairs(equal, np.ones_like(close)),
+        RESEMBLES: _pairs(both & ~equal & (close > 0.05), close),
+        DIFFERS: _pairs(both & ~equal, np.ones_like(close)),
+    }
+    overlaps = np.zeros(n, np.float32)
+    overlaps[named[0]] = 1.0
+    plain = np.array([_plain_answer(a) for a in answers], np.float32).reshape(n, ANSWER_EXTRA - 1)
+    return replace(
+        graph,
+        names={**graph.names, "answer": tuple(f"{a.agent}: {a.text[:60]}" for a in answers)},
+        x={**graph.x, "answer": np.concatenate([vectors, plain, overlaps[:, None]], axis=1)},
+        edge_index={**graph.edge_index, **{kind: index for kind, (index, _) in edges.items()}},
+        edge_weight={**graph.edge_weight, **{kind: weight for kind, (_, weight) in edges.items()}},
+    )
+
+
+def query_text(query: Query) -> str:
+    """Return the text that stands for a query: its last two earlier turns, then the question."""
+    return "\n".join((*(turn.text for turn in query.history[-2:]), query.text))
+
+
+def _plain_query(query: Query, entities: int) -> Floats:
+    words = query.text.split(maxsplit=400)
+    return np.array(
+        [
+            np.log1p(len(words)) / 5.0,
+            np.log1p(entities) / 4.0,
+            float(any(c.isdigit() for c in query.text[:2000])),
+            float(bool(query.context)),
+            float(bool(query.history)),
+            float("\n" in query.text),
+        ],
+        dtype=np.float32,
+    )
+
+
+def _entity_features(entities: Sequence[Entity], in_query: np.ndarray) -> Floats:
+    x = np.zeros((len(entities), ENTITY_DIM), dtype=np.float32)
+    for i, entity in enumerate(entities):
+        x[i, :NAME_DIM] = _name_vector(entity.name)
+        if entity.kind in ENTITY_KINDS:
+            x[i, NAME_DIM + ENTITY_KINDS.index(entity.kind)] = 1.0
+        x[i, -3:-1] = np.log1p(entity.count), len(entity.name) / 40.0
+    x[:, -1] = in_query
+    return x
+
+
+def _plain_answer(answer: Answer) -> list[float]:
+    kind = answer_kind(answer.text)
+    return [
+        *(float(kind == name) for name in ANSWER_KINDS),
+        float(answer.status == "ok"),
+        float(np.log1p(len(answer.text)) / 6.0),
+        min(len(answer.text.split(maxsplit=30)), 30) / 10.0,
+        float(any(c.isdigit() for c in answer.text[:ANSWER_TEXT_LIMIT])),
+    ]
+
+
+def _counted(entities: Sequence[Entity]) -> Floats:
+    return np.log1p(np.array([entity.count for entity in entities], dtype=np.float32))
+
+
+def _pairs(where: np.ndarray, weight: Floats) -> tuple[Indices, Floats]:
+    index = np.stack(np.nonzero(where)).astype(np.int64)
+    return index, weight[where].astype(np.float32)
+
+
+def _related(keys: Sequence[str], in_query: np.ndarray, relations: Sequence) -> tuple[Indices, Floats]:
+    """Tie the entities that stand together in the question, and those that a relation names."""
+    together = np.outer(in_query, in_query) & ~np.eye(len(keys), dtype=bool)
+    place = {key: i for i, key in enumerate(keys)}
+    for relation in relations:
+        head, tail = place.get(entity_key(relation.head)), place.get(entity_key(relation.tail))
+        if head is not None and tail is not None and head != tail:
+            together[head, tail] = together[tail, head] = True
+    if not together.any():
+        return NO_EDGES, NO_WEIGHTS
+    return _pairs(together, np.ones(together.shape, np.float32))

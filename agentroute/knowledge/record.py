@@ -1,0 +1,249 @@
+"""What agents scored before: the track record that the graph draws on.
+
+Only training queries enter it, and never a gold answer. While training, a query must not see its own outcome:
+``exclude`` leaves its row out, so that the network learns from what it will have at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+# How many imagined outcomes at the wider mean a narrower mean is mixed with: thin evidence moves little.
+PRIOR_COUNT_AGENT = 8.0
+PRIOR_COUNT_TASK = 12.0
+PRIOR_COUNT_NEIGHBOURS = 6.0
+PRIOR_COUNT_ENTITY = 2.0
+NEIGHBOURS = 48
+SHARPNESS = 12.0
+"""Neighbour weight is exp(SHARPNESS * cosine)."""
+
+ESTIMATES_DIM = 5
+"""Log-odds of the agent's mean; shifts by task and by neighbours; how near the neighbours are; whether it has a record."""
+
+
+def logit(p: npt.NDArray[np.floating]) -> Floats:
+    """Return log-odds, with chances kept off 0 and 1."""
+    p = np.clip(p, 0.01, 0.99)
+    return np.asarray(np.log(p / (1.0 - p)), dtype=np.float32)
+
+
+def entity_key(name: str) -> str:
+    """Return the form under which an entity is remembered."""
+    return " ".join(name.casefold().split())
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """Recorded scores of some agents on some queries.
+
+    Args:
+        agents: Agent ids, in column order.
+        vectors: Query vectors of unit length. Shapes: ``(queries, dim)``.
+        score: Scores, NaN where the agent did not run. Shapes: ``(queries, agents)``.
+        task: Position in ``tasks`` per query, -1 for none. Shapes: ``(queries,)``.
+        tasks: Task labels.
+        entities: Entity keys that at least two queries name.
+        entity_of: ``(query, entity)`` position pairs. Shapes: ``(pairs, 2)``.
+        cost_usd: Mean cost per agent, NaN where unknown. Shapes: ``(agents,)``.
+        latency_s: Mean seconds per agent, NaN where unknown. Shapes: ``(agents,)``.
+    """
+
+    agents: tuple[str, ...]
+    vectors: Floats
+    score: Floats
+    task: Indices
+    tasks: tuple[str, ...]
+    entities: tuple[str, ...]
+    entity_of: Indices
+    cost_usd: Floats
+    latency_s: Floats
+
+    @classmethod
+    def build(
+        cls,
+        agents: Sequence[str],
+        vectors: Floats,
+        score: Floats,
+        tasks: Sequence[str | None],
+        entities: Sequence[Sequence[str]],
+        cost_usd: npt.NDArray[np.floating],
+        latency_s: npt.NDArray[np.floating],
+    ) -> TrackRecord:
+        """Count up recorded outcomes.
+
+        Args:
+            agents: Agent ids, in column order.
+            vectors: Query vectors. Shapes: ``(queries, dim)``.
+            score: Scores, NaN where the agent did not run. Shapes: ``(queries, agents)``.
+            tasks: One label or ``None`` per query.
+            entities: The entity names of each query.
+            cost_usd: Cost per query and agent, NaN where unknown. Shapes: ``(queries, agents)``.
+            latency_s: Seconds per query and agent, NaN where unknown. Shapes: ``(queries, agents)``.
+
+        Returns:
+            The record.
+        """
+        labels = tuple(sorted({task for task in tasks if task is not None}))
+        place = {label: i for i, label in enumerate(labels)}
+        keyed = [sorted({entity_key(name) for name in names}) for names in entities]
+        seen: dict[str, int] = {}
+        for keys in keyed:
+            for key in keys:
+                seen[key] = seen.get(key, 0) + 1
+        kept = tuple(sorted(key for key, count in seen.items() if count > 1))
+        where = {key: i for i, key in enumerate(kept)}
+        pairs = [(row, where[key]) for row, keys in enumerate(keyed) for key in keys if key in where]
+        return cls(
+            agents=tuple(agents),
+            vectors=np.ascontiguousarray(vectors, dtype=np.float32),
+            score=np.ascontiguousarray(score, dtype=np.float32),
+            task=np.array([-1 if task is None else place[task] for task in tasks], dtype=np.int64),
+            tasks=labels,
+            entities=kept,
+            entity_of=np.array(pairs, dtype=np.int64).reshape(-1, 2),
+            cost_usd=_column_means(cost_usd),
+            latency_s=_column_means(latency_s),
+        )
+
+    # Sums are kept instead of means, so that one query's own outcome can be taken out again.
+
+    @cached_property
+    def _filled(self) -> tuple[Floats, Floats]:
+        ran = ~np.isnan(self.score)
+        return np.where(ran, self.score, 0.0).astype(np.float32), ran.astype(np.float32)
+
+    @cached_property
+    def _totals(self) -> tuple[Floats, Floats]:
+        score, ran = self._filled
+        return score.sum(0), ran.sum(0)
+
+    @cached_property
+    def _by_task(self) -> tuple[Floats, Floats]:
+        score, ran = self._filled
+        # The last row collects what has no task, and is then emptied: no label is no evidence.
+        total = np.zeros((len(self.tasks) + 1, len(self.agents)), dtype=np.float32)
+        count = np.zeros_like(total)
+        np.add.at(total, self.task, score)
+        np.add.at(count, self.task, ran)
+        total[-1], count[-1] = 0.0, 0.0
+        return total, count
+
+    @cached_property
+    def _by_entity(self) -> tuple[Floats, Floats]:
+        score, ran = self._filled
+        total = np.zeros((len(self.entities), len(self.agents)), dtype=np.float32)
+        count = np.zeros_like(total)
+        rows, columns = self.entity_of.T
+        np.add.at(total, columns, score[rows])
+        np.add.at(count, columns, ran[rows])
+        return total, count
+
+    @cached_property
+    def entity_position(self) -> Mapping[str, int]:
+        """Where each entity key stands in ``entities``."""
+        return {key: i for i, key in enumerate(self.entities)}
+
+    @cached_property
+    def task_position(self) -> Mapping[str, int]:
+        """Where each task label stands in ``tasks``."""
+        return {label: i for i, label in enumerate(self.tasks)}
+
+    @cached_property
+    def mean(self) -> Floats:
+        """Each agent's mean score, shrunk toward the pool's. Shapes: ``(agents,)``."""
+        total, count = self._totals
+        return np.asarray(
+            (total + PRIOR_COUNT_AGENT * self.pool_mean) / (count + PRIOR_COUNT_AGENT), dtype=np.float32
+        )
+
+    @cached_property
+    def pool_mean(self) -> float:
+        """The mean of all recorded scores: what is expected of an agent without a record."""
+        total, count = self._totals
+        return float(total.sum() / count.sum()) if count.sum() else 0.5
+
+    def estimates(self, vectors: Floats, task: Indices, exclude: Indices | None = None) -> Floats:
+        """Estimate every agent's score on each query from the queries that came before.
+
+        Each step is a mean shrunk toward the wider one: the pool, the agent, the agent on this task, the agent
+        on the nearest queries (weights ``exp(SHARPNESS * cosine)``).
+
+        Args:
+            vectors: Query vectors. Shapes: ``(batch, dim)``.
+            task: Position in ``tasks`` per query, -1 for none. Shapes: ``(batch,)``.
+            exclude: A row of this record to leave out per query, -1 for none. Shapes: ``(batch,)``.
+
+        Returns:
+            Shapes: ``(batch, agents, ESTIMATES_DIM)``.
+        """
+        batch, (score, ran) = len(vectors), self._filled
+        out = exclude if exclude is not None else np.full(batch, -1, dtype=np.int64)
+        own = (out >= 0)[:, None].astype(np.float32)
+        own_score, own_ran = own * score[out], own * ran[out]
+        total, count = self._totals
+        base = ((total - own_score) + PRIOR_COUNT_AGENT * self.pool_mean) / (count - own_ran + PRIOR_COUNT_AGENT)
+
+        task_total, task_count = self._by_task
+        same = (task >= 0)[:, None] & (task == np.where(out >= 0, self.task[out], -2))[:, None]
+        by_task = (task_total[task] - same * own_score + PRIOR_COUNT_TASK * base) / (
+            task_count[task] - same * own_ran + PRIOR_COUNT_TASK
+        )
+
+        similarity = vectors @ self.vectors.T
+        rows = np.flatnonzero(out >= 0)
+        similarity[rows, out[rows]] = -2.0
+        nearest = min(NEIGHBOURS, similarity.shape[1])
+        ids = np.argpartition(-similarity, nearest - 1, axis=1)[:, :nearest]
+        near = np.take_along_axis(similarity, ids, axis=1)
+        weight = np.exp(SHARPNESS * (near - near.max(axis=1, keepdims=True)))
+        weight[near < -1.5] = 0.0
+        # Scaled to sum to the effective sample size (sum w)^2 / (sum w^2), so that they count as so many outcomes.
+        weight *= (weight.sum(1) / np.maximum((weight**2).sum(1), 1e-9))[:, None]
+        near_total = np.einsum("bn,bna->ba", weight, score[ids])
+        near_count = np.einsum("bn,bna->ba", weight, ran[ids])
+        by_near = (near_total + PRIOR_COUNT_NEIGHBOURS * by_task) / (near_count + PRIOR_COUNT_NEIGHBOURS)
+
+        result = np.empty((batch, len(self.agents), ESTIMATES_DIM), dtype=np.float32)
+        result[..., 0] = logit(base)
+        result[..., 1] = logit(by_task) - result[..., 0]
+        result[..., 2] = logit(by_near) - logit(by_task)
+        result[..., 3] = near.mean(axis=1)[:, None]
+        result[..., 4] = 1.0
+        return result
+
+    def entity_ties(self, keys: Sequence[str], exclude: int = -1) -> tuple[Indices, Floats]:
+        """Return how far each agent does better or worse than usual where an entity was named.
+
+        Args:
+            keys: Entity keys of one query.
+            exclude: The row of this record that is the query itself, -1 for none.
+
+        Returns:
+            ``(agent, position in keys)`` pairs and their signed weights. Shapes: ``(2, ties)`` and ``(ties,)``.
+        """
+        known = [(i, self.entity_position[key]) for i, key in enumerate(keys) if key in self.entity_position]
+        if not known:
+            return np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=np.float32)
+        place, row = np.array(known, dtype=np.int64).T
+        total, count = (table[row] for table in self._by_entity)
+        if exclude >= 0:
+            score, ran = self._filled
+            total, count = total - score[exclude], count - ran[exclude]
+        lift = (total - count * self.mean) / (count + PRIOR_COUNT_ENTITY)
+        entity, agent = np.nonzero((count > 0) & (np.abs(lift) > 0.02))
+        return np.stack([agent, place[entity]]), lift[entity, agent].astype(np.float32)
+
+
+def _column_means(table: npt.NDArray[np.floating]) -> Floats:
+    known = ~np.isnan(table)
+    count = known.sum(0)
+    total = np.where(known, table, 0.0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)

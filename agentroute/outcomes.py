@@ -1,0 +1,201 @@
+"""Outcome folders: who answered what, how well, at what cost; to collect, train, replay and evaluate.
+
+A folder holds ``agents.yaml`` (a registry), ``queries.jsonl`` and ``outcomes.jsonl``; the last two may end in
+``.gz``. This module reads one; ``outcome_writer`` appends to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from agentroute.errors import InputError, OutcomeError
+from agentroute.jsonl import Problems, read_jsonl
+from agentroute.outcome_records import Outcome, QueryRecord, check_outcome, outcome_from_answer
+from agentroute.outcome_table import OutcomeTable, build_table, did_you_mean
+from agentroute.outcome_writer import OutcomeWriter, create_folder
+from agentroute.registry import AgentRegistry
+
+__all__ = [
+    "Outcome",
+    "OutcomeFolder",
+    "OutcomeTable",
+    "OutcomeWriter",
+    "QueryRecord",
+    "create_folder",
+    "outcome_from_answer",
+    "read_queries",
+]
+
+
+class OutcomeFolder:
+    """A folder of recorded outcomes, opened for reading.
+
+    Opening reads the agents and the queries. The outcomes are streamed, so that they may be of any size.
+
+    Args:
+        path: The folder.
+        registry: Its agents.
+        queries: Its queries by id, in file order.
+        outcomes: The file that holds its outcomes.
+        problems: What was wrong with the queries.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        registry: AgentRegistry,
+        queries: dict[str, QueryRecord],
+        outcomes: Path,
+        problems: Problems,
+    ) -> None:
+        self.path, self.registry, self.queries = path, registry, queries
+        self._outcomes = outcomes
+        self._query_problems = problems.lines()
+        self._outcome_problems: tuple[str, ...] | None = None
+
+    @classmethod
+    def open(cls, path: str | Path) -> OutcomeFolder:
+        """Open a folder.
+
+        Args:
+            path: A folder with ``agents.yaml``, ``queries.jsonl[.gz]`` and ``outcomes.jsonl[.gz]``.
+
+        Returns:
+            The folder; what could not be used of it is in ``problems``.
+
+        Raises:
+            OutcomeError: The folder or one of its files is missing, or holds nothing usable.
+            RegistryError: ``agents.yaml`` breaks a rule.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise OutcomeError(f"{folder} is not a folder: give a folder with {_HOLDS}")
+        if not (folder / "queries.jsonl").is_file() and any(folder.glob("*.utterances.jsonl*")):
+            raise OutcomeError(
+                f"{folder} holds utterances, not outcomes: only `evaluate` and `train` for intents read it; "
+                f"an outcome folder has {_HOLDS}"
+            )
+        agents = folder / "agents.yaml"
+        queries, outcomes = _find(folder, "queries"), _find(folder, "outcomes")
+        if not agents.is_file():
+            raise OutcomeError(
+                f"{folder} has no agents.yaml: write a registry there; an outcome folder has {_HOLDS}"
+            )
+        problems = Problems()
+        records = _read_queries(queries, problems)
+        return cls(folder, AgentRegistry.from_yaml(agents), records, outcomes, problems)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each thing that could not be used; reads the outcomes if nothing else has yet."""
+        if self._outcome_problems is None:
+            for _ in self._records():
+                pass
+        return (*self._query_problems, *(self._outcome_problems or ()))
+
+    def read(self) -> Iterator[Outcome]:
+        """Yield the outcomes in the order they were written, one at a time."""
+        for record in self._records():
+            yield Outcome.from_json(record)
+
+    def table(self, agents: Sequence[str] | None = None) -> OutcomeTable:
+        """Arrange the outcomes by query and agent.
+
+        Args:
+            agents: The agents wanted, by id; every agent of the registry by default.
+
+        Returns:
+            The table, with the queries in file order.
+
+        Raises:
+            InputError: No such agent.
+        """
+        ids = self.registry.ids if agents is None else tuple(agents)
+        for name in ids:
+            if name not in self.registry:
+                raise InputError(f"no agent {name!r} in {self.path}{did_you_mean(name, self.registry.ids)}")
+        specs = [self.registry[name] for name in ids]
+        return build_table(tuple(self.queries.values()), specs, self._records())
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """Yield the records that can be used; afterwards ``problems`` knows what was wrong with the rest."""
+        problems, file = Problems(), self._outcomes.name
+        agents, queries = set(self.registry.ids), self.queries
+        for number, record in read_jsonl(self._outcomes, problems):
+            if complaint := check_outcome(record):
+                problems.add("records that break the format", f"{file}:{number}: {complaint}; left out")
+            elif record["agent"] not in agents:
+                where = f"{file}:{number}: agents.yaml has no agent {record['agent']!r}; left out"
+                problems.add(f"records of the unknown agent {record['agent'][:64]!r}", where)
+            elif record["query"] not in queries:
+                problems.add(
+                    "records of unknown queries",
+                    f"{file}:{number}: no query {record['query'][:64]!r}; left out",
+                )
+            else:
+                yield record
+        self._outcome_problems = problems.lines()
+
+
+_HOLDS = "agents.yaml, queries.jsonl[.gz] and outcomes.jsonl[.gz]"
+
+
+def read_queries(path: str | Path) -> dict[str, QueryRecord]:
+    """Read the queries of a folder that may have no outcomes yet.
+
+    Args:
+        path: A folder with ``queries.jsonl[.gz]``, or such a file.
+
+    Returns:
+        The queries by id, in file order.
+
+    Raises:
+        OutcomeError: There is no such file, or a record in it breaks the format.
+    """
+    source, problems = Path(path), Problems()
+    records = _read_queries(_find(source, "queries") if source.is_dir() else source, problems)
+    if lines := problems.lines():
+        raise OutcomeError("\n".join(lines))
+    return records
+
+
+def _read_queries(path: Path, problems: Problems) -> dict[str, QueryRecord]:
+    if not path.is_file():
+        raise OutcomeError(f"{path} is not a file: queries are read from queries.jsonl or queries.jsonl.gz")
+    queries: dict[str, QueryRecord] = {}
+    for number, data in read_jsonl(path, problems):
+        try:
+            record = QueryRecord.from_json(data)
+        except OutcomeError as error:
+            problems.add("queries that break the format", f"{path.name}:{number}: {error}; left out")
+            continue
+        name = record.query.id or ""
+        if name in queries:
+            problems.add(
+                "repeated queries",
+                f"{path.name}:{number}: query {name!r} was there before; the first one counts",
+            )
+        else:
+            queries[name] = record
+    if not queries:
+        raise OutcomeError(
+            "\n".join(
+                (f"{path} has no usable query: each line is an object with id and text", *problems.lines())
+            )
+        )
+    return queries
+
+
+def _find(folder: Path, stem: str) -> Path:
+    found = [path for path in (folder / f"{stem}.jsonl", folder / f"{stem}.jsonl.gz") if path.is_file()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise OutcomeError(f"{folder} has both {found[0].name} and {found[1].name}: keep one of them")
+    holds = sorted(path.name for path in folder.iterdir())[:8]
+    found_here = ", ".join(holds) or "nothing"
+    raise OutcomeError(
+        f"{folder} has no {stem}.jsonl: an outcome folder has {_HOLDS}; this one has {found_here}"
+    )

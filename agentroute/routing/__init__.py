@@ -1,0 +1,1 @@
+"""Graph to decision: the network, its runtime, the policies, training."""

@@ -1,0 +1,194 @@
+"""What validation chooses: how far to trust the network, and whom to ask.
+
+Every policy is tried at every trust, simplest first. A candidate that trusts the network more must beat the one that
+trusts it less by more than chance on the same validation queries: thin data keeps the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from agentroute.knowledge.graph import Floats, Indices
+from agentroute.outcomes import OutcomeTable
+from agentroute.routing.policy import Nucleus, Policy, PriceAware, Table, TopK, make_policy
+from agentroute.routing.replay import replay
+
+TRUST = (0.0, 0.5, 1.0)
+GUARD_SE = 0.5
+"""Standard errors of the paired difference by which more trust must beat less."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Turns a network's log-odds into chances that hold.
+
+    Args:
+        trust: How far to go from the record (0) to the network (1).
+        scale: Factor on the log-odds; below 1 where they are too sure.
+        shift: Added to the log-odds.
+    """
+
+    trust: float = 1.0
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __call__(self, prior: Floats, network: Floats) -> Floats:
+        """Return calibrated log-odds. Shapes: those of the arguments."""
+        return np.asarray(self.scale * (prior + self.trust * (network - prior)) + self.shift, dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A way to run the router, and what validation said of it.
+
+    Args:
+        policy: Whom to ask.
+        calibration: From log-odds to chances.
+        score: Mean validation score.
+        calls: Mean agents asked.
+        cost_usd: Mean US dollars, or ``None`` where unknown.
+    """
+
+    policy: Policy
+    calibration: Calibration
+    score: float
+    calls: float
+    cost_usd: float | None
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain data, for a router file."""
+        return {
+            "policy": self.policy.plain(),
+            "calibration": asdict(self.calibration),
+            "score": round(self.score, 5),
+            "calls": round(self.calls, 4),
+            "cost_usd": self.cost_usd,
+        }
+
+    @classmethod
+    def from_plain(cls, data: dict[str, Any]) -> Setting:
+        """Read what ``plain`` gave."""
+        return cls(
+            policy=make_policy(data["policy"]),
+            calibration=Calibration(**data["calibration"]),
+            score=data["score"],
+            calls=data["calls"],
+            cost_usd=data["cost_usd"],
+        )
+
+
+def calibrate(prior: Floats, network: Floats, score: Floats, trust: float) -> Calibration:
+    """Fit ``sigmoid(scale * logits + shift)`` to recorded scores (Platt 1999, with soft labels, by Newton's method).
+
+    Args:
+        prior: Log-odds from the record alone. Shapes: ``(queries, agents)``.
+        network: Log-odds from the network.
+        score: Recorded scores, NaN where an agent did not run.
+        trust: How far to go from the one to the other.
+
+    Returns:
+        The calibration at this trust.
+    """
+    ran = ~np.isnan(score)
+    logits, target = (prior + trust * (network - prior))[ran], score[ran]
+    x = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)
+    start = np.array([1.0, 0.0])
+    theta = start
+    for _ in range(25):
+        p = 1.0 / (1.0 + np.exp(-x @ theta))
+        # A weak pull toward "leave it as it is" keeps thin or one-sided data from running away.
+        gradient = x.T @ (p - target) + (theta - start)
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + np.eye(2)
+        theta = theta - np.linalg.solve(hessian, gradient)
+    scale, shift = float(np.clip(theta[0], 0.05, 5.0)), float(np.clip(theta[1], -5.0, 5.0))
+    return Calibration(trust=trust, scale=scale, shift=shift)
+
+
+def candidates(agents: int, priced: bool) -> Sequence[Policy]:
+    """List the policies that validation chooses from, simplest first.
+
+    Args:
+        agents: How many agents there are.
+        priced: True when some prices are known and not zero.
+
+    Returns:
+        Policies.
+    """
+    sizes = [k for k in (2, 3, 4, 5, 7, 9) if k <= agents]
+    found: list[Policy] = [TopK(k=1)]
+    found += [TopK(k=k, temperature=t) for k in sizes for t in (0.25, 0.5, 1.0, 2.0)]
+    found += [Nucleus(p=p, temperature=t, most=7) for p in (0.5, 0.7, 0.9) for t in (0.25, 0.5, 1.0)]
+    if priced:
+        weights = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+        found += [PriceAware(price_weight=w, most=most) for w in weights for most in (1, 3, 5)]
+    return found
+
+
+def settings(
+    prior: Floats, network: Floats, cost: Table, table: OutcomeTable, groups: Indices
+) -> tuple[Setting, ...]:
+    """Try every policy on the validation queries.
+
+    Args:
+        prior: Log-odds from the record alone. Shapes: ``(queries, agents)``.
+        network: Log-odds from the network.
+        cost: Expected US dollars per agent, NaN where unknown. Shapes: ``(agents,)``.
+        table: Recorded outcomes of the validation queries.
+        groups: ``answer_groups(table)``.
+
+    Returns:
+        One setting per policy, each at the trust that earned it; the first asks one agent.
+    """
+    calibrations = [calibrate(prior, network, table.score, trust) for trust in TRUST]
+    logits = [calibration(prior, network) for calibration in calibrations]
+    known = cost[~np.isnan(cost)]
+    found = []
+    for policy in candidates(len(table.agents), bool(len(known)) and bool(known.max() > 0)):
+        tried = [replay(policy, scores, cost, table, groups) for scores in logits]
+        kept = 0
+        for more in range(1, len(tried)):
+            gain = tried[more].score - tried[kept].score
+            if gain.mean() > GUARD_SE * gain.std() / len(gain) ** 0.5 and gain.any():
+                kept = more
+        mean_cost = float(tried[kept].cost_usd.mean())
+        found.append(
+            Setting(
+                policy=policy,
+                calibration=calibrations[kept],
+                score=float(tried[kept].score.mean()),
+                calls=float(tried[kept].calls.mean()),
+                cost_usd=None if np.isnan(mean_cost) else mean_cost,
+            )
+        )
+    return tuple(found)
+
+
+def best(
+    tried: Sequence[Setting],
+    call_price: float,
+    *,
+    max_calls: float | None = None,
+    max_cost_usd: float | None = None,
+) -> Setting | None:
+    """Choose the setting with the best validation score after a price per call.
+
+    Args:
+        tried: What ``settings`` gave.
+        call_price: Score (0 to 1) that one more call must bring.
+        max_calls: Mean calls per query at most.
+        max_cost_usd: Mean US dollars per query at most; settings of unknown cost do not qualify then.
+
+    Returns:
+        The setting, or ``None`` when none keeps within the bounds.
+    """
+    kept = [
+        setting
+        for setting in tried
+        if (max_calls is None or setting.calls <= max_calls)
+        and (max_cost_usd is None or (setting.cost_usd is not None and setting.cost_usd <= max_cost_usd))
+    ]
+    return max(kept, key=lambda setting: setting.score - call_price * setting.calls, default=None)

@@ -1,0 +1,145 @@
+"""What a policy would have scored on recorded outcomes: whole tables at once, the same rules as a live run.
+
+A live run asks the selection of each round, and asks again while nobody has answered; then it votes. So does this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from agentroute.answers import group_equal
+from agentroute.outcomes import OutcomeTable
+from agentroute.routing.policy import Mask, Policy, Table
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of one policy on one table.
+
+    Args:
+        score: Score of the refined answer; 0 where nobody answered. Shapes: ``(queries,)``.
+        asked: Who was asked. Shapes: ``(queries, agents)``.
+        leader: The agent whose answer was quoted, -1 for none. Shapes: ``(queries,)``.
+        share: Weight behind the answer, of all that answered. Shapes: ``(queries,)``.
+        cost_usd: US dollars per query, NaN where any part is unknown. Shapes: ``(queries,)``.
+        latency_s: Seconds per query: the slowest agent of each round, summed. Shapes: ``(queries,)``.
+    """
+
+    score: Table
+    asked: Mask
+    leader: Indices
+    share: Table
+    cost_usd: Table
+    latency_s: Table
+
+    @property
+    def calls(self) -> npt.NDArray[np.int64]:
+        """Agents asked per query. Shapes: ``(queries,)``."""
+        return np.asarray(self.asked.sum(axis=1))
+
+
+def answer_groups(table: OutcomeTable) -> Indices:
+    """Number equal answers of a query alike; -1 for an empty one.
+
+    Args:
+        table: Recorded outcomes. Where no answer texts were kept, every outcome that ran is its own group.
+
+    Returns:
+        Shapes: ``(queries, agents)``.
+    """
+    if not table.has_answers:
+        groups = np.tile(np.arange(len(table.agents)), (len(table.queries), 1))
+        return np.where(np.isnan(table.score), -1, groups)
+    texts = [group_equal([text or "" for text in row]) for row in table.answers]
+    groups = np.array(texts, dtype=np.int64).reshape(table.score.shape)
+    return np.where(np.isnan(table.score), -1, groups)
+
+
+def vote(groups: Indices, weights: Table) -> tuple[Indices, Table]:
+    """Let every row vote, by the rules of ``answers.vote``.
+
+    Args:
+        groups: Number of the answer per agent, -1 for none. Shapes: ``(queries, agents)``.
+        weights: Weight per agent; 0 takes no part. Shapes: ``(queries, agents)``.
+
+    Returns:
+        The winning group's heaviest agent per query, -1 where nobody voted, and the share of the weight behind
+        it. Shapes: ``(queries,)`` twice.
+    """
+    votes = (groups >= 0) & (weights > 0)
+    weights = np.where(votes, weights, 0.0)
+    same = (groups[:, :, None] == groups[:, None, :]) & votes[:, :, None] & votes[:, None, :]
+    backing = np.einsum("qab,qb->qa", same, weights)
+    # Rounding must not decide a tie, so sums are compared after it is cut off.
+    best = np.round(np.where(votes, backing, -1.0), 9)
+    heaviest = np.where(best == best.max(axis=1, keepdims=True), weights, -1.0)
+    leader = np.where(votes.any(axis=1), heaviest.argmax(axis=1), -1)
+    total = weights.sum(axis=1)
+    share = backing[np.arange(len(leader)), leader] / np.maximum(total, 1e-300)
+    return leader, np.where(leader >= 0, share, 0.0)
+
+
+def replay(
+    policy: Policy,
+    logits: Table,
+    cost: Table,
+    table: OutcomeTable,
+    groups: Indices | None = None,
+    max_rounds: int = 3,
+) -> Replay:
+    """Run a policy over recorded outcomes.
+
+    Args:
+        policy: Whom to ask.
+        logits: Log-odds of each agent's expected score. Shapes: ``(queries, agents)``.
+        cost: Expected price per agent in US dollars, NaN where unknown. Shapes: ``(agents,)``.
+        table: What the agents gave.
+        groups: ``answer_groups(table)``, when it is at hand.
+        max_rounds: Waves at most, as in ``Limits``.
+
+    Returns:
+        What came of it.
+    """
+    groups = answer_groups(table) if groups is None else groups
+    asked = np.zeros(logits.shape, dtype=bool)
+    latency = np.zeros(len(logits))
+    for _ in range(max_rounds):
+        silent = ~(asked & (groups >= 0)).any(axis=1, keepdims=True)
+        free = ~asked & silent
+        if not free.any():
+            break
+        wave = policy.select(logits, cost, free) & free
+        slowest = np.where(wave, table.latency_s, -np.inf).max(axis=1)
+        latency += np.where(wave.any(axis=1), slowest, 0.0)
+        asked |= wave
+    return tally(asked, policy.weights(logits, asked & (groups >= 0)), table, groups, latency)
+
+
+def tally(asked: Mask, weights: Table, table: OutcomeTable, groups: Indices, latency: Table) -> Replay:
+    """Vote among those who were asked and sum up what it cost.
+
+    Args:
+        asked: Who was asked. Shapes: ``(queries, agents)``.
+        weights: Voting weights. Shapes: ``(queries, agents)``.
+        table: What the agents gave.
+        groups: ``answer_groups(table)``.
+        latency: Seconds per query. Shapes: ``(queries,)``.
+
+    Returns:
+        What came of it.
+    """
+    leader, share = vote(np.where(asked, groups, -1), weights)
+    rows = np.arange(len(leader))
+    return Replay(
+        score=np.where(leader >= 0, table.score[rows, leader], 0.0),
+        asked=asked,
+        leader=leader,
+        share=share,
+        cost_usd=np.where(asked, table.cost_usd, 0.0).sum(axis=1),
+        latency_s=latency,
+    )

@@ -1,0 +1,73 @@
+"""Who trains, who chooses, who judges: a split by query, the same on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from agentroute.outcomes import QueryRecord
+
+Indices = npt.NDArray[np.int64]
+
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.15
+"""Of what is left after the test part."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row positions of three parts that share no question.
+
+    Args:
+        train: What the network and the record learn from.
+        validation: What settings are chosen on.
+        test: What is held out for ``evaluate``.
+    """
+
+    train: Indices
+    validation: Indices
+    test: Indices
+
+
+def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = True) -> Split:
+    """Split queries by a hash of their text, so that equal questions stay together.
+
+    A folder may bring its own split: ``meta: {"split": "train" | "test"}`` on every query. Queries of one
+    ``meta: {"template": ...}`` then go to training or to validation together, so that validation is as new as test.
+
+    Args:
+        records: The queries.
+        seed: Another seed, another split.
+        held_out: False to train on everything but the validation part.
+
+    Returns:
+        The three parts.
+    """
+    named = np.array([str(record.meta.get("split") or "") for record in records])
+    own = bool(len(named)) and set(named.tolist()) <= {"train", "test"}
+    keys = [
+        str(record.meta["template"]) if own and record.meta.get("template") else _key(record) for record in records
+    ]
+    if own:
+        test = named == "test"
+    else:
+        test = np.array([_chance(key, seed, "test") < TEST_SHARE for key in keys], dtype=bool)
+    if not held_out:
+        test = np.zeros(len(records), dtype=bool)
+    chosen = np.array([_chance(key, seed, "validation") < VALIDATION_SHARE for key in keys], dtype=bool)
+    return Split(
+        train=np.flatnonzero(~test & ~chosen), validation=np.flatnonzero(~test & chosen), test=np.flatnonzero(test)
+    )
+
+
+def _key(record: QueryRecord) -> str:
+    return " ".join(record.query.text.casefold().split())
+
+
+def _chance(key: str, seed: int, part: str) -> float:
+    digest = hashlib.sha256(f"{part}|{seed}|{key}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,353 @@
+"""Training: recorded outcomes to a router.
+
+The order is: split, remember the training part, learn corrections to that memory, then let validation choose how
+far to trust them and whom to ask. The test part is left alone; the router file remembers which queries it holds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch_geometric.data import HeteroData
+
+from agentroute.errors import OutcomeError
+from agentroute.knowledge.build import GraphBuilder, Team
+from agentroute.knowledge.embed import make_embedder
+from agentroute.knowledge.extract import RuleExtractor
+from agentroute.knowledge.graph import KNOWS, Floats, KnowledgeGraph, reverse
+from agentroute.knowledge.hetero import to_hetero
+from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord
+from agentroute.outcomes import OutcomeFolder, OutcomeTable
+from agentroute.routing.choose import Calibration, Setting, best, settings
+from agentroute.routing.deciding import BATCH
+from agentroute.routing.gnn import GNNConfig, RouterGNN
+from agentroute.routing.policy import TopK
+from agentroute.routing.replay import answer_groups
+from agentroute.routing.router import GraphRouter
+from agentroute.routing.split import Split, split_queries
+from agentroute.types import Embedder, Extractor
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train.
+
+    Args:
+        seed: Decides the split and every random choice; the same seed gives the same weights, bit for bit.
+        epochs: Passes over the training part, at most; validation decides which one is kept.
+        patience: Passes without a better validation loss before training ends.
+        batch_size: Queries in one step.
+        learning_rate: Of AdamW.
+        weight_decay: Of AdamW.
+        hide_record: Share of agents shown as newcomers in each step, so that the network learns to score them.
+        listwise: Weight of the ranking loss beside the loss of each single score.
+        call_price: Score (0 to 1) that asking one more agent must bring before validation prefers it.
+        sparse_share: Agents that ran on a smaller share of the queries are left out.
+    """
+
+    seed: int = 0
+    epochs: int = 30
+    patience: int = 5
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    hide_record: float = 0.1
+    listwise: float = 0.3
+    call_price: float = 0.001
+    sparse_share: float = 0.5
+
+
+def train(
+    folder: str | os.PathLike[str] | OutcomeFolder,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
+    without: Sequence[str] = (),
+    held_out: bool = True,
+    embedder: str | Embedder = "minilm",
+    extractor: Extractor | None = None,
+    progress: Progress | None = None,
+    shuffle_labels: bool = False,
+) -> GraphRouter:
+    """Train a router on an outcome folder.
+
+    Args:
+        folder: Recorded outcomes.
+        out: Where to save the router; not saved when ``None``.
+        config: How to train.
+        without: Agents to leave out.
+        held_out: False to train on all queries, with none left for ``evaluate``.
+        embedder: A name for ``make_embedder``, or an embedder.
+        extractor: Finds the entities; by default the rule extractor.
+        progress: Called as the work goes on.
+        shuffle_labels: Give every training query another query's scores: the control that must show no gain.
+
+    Returns:
+        The router.
+
+    Raises:
+        OutcomeError: There is too little to learn from.
+    """
+    started = time.monotonic()
+    tell = progress or (lambda what, done, total: None)
+    opened = folder if isinstance(folder, OutcomeFolder) else OutcomeFolder.open(Path(folder))
+    table = opened.table().without(tuple(without))
+    sparse = table.sparse_agents(config.sparse_share)
+    table = table.without(sparse)
+    _check(table, str(opened.path))
+    split = split_queries(table.queries, config.seed, held_out)
+    if min(len(split.train), len(split.validation)) < 1:
+        raise OutcomeError(f"{opened.path}: {len(table.queries)} queries are too few to split; collect more")
+    if shuffle_labels:
+        table = _shuffled(table, split, config.seed)
+    encoder = make_embedder(embedder) if isinstance(embedder, str) else embedder
+    finder = extractor or RuleExtractor()
+
+    tell("reading queries", 0, 1)
+    record = _remember(table.take(split.train), encoder, finder)
+    builder = GraphBuilder(Team.build(table.agents, encoder), encoder, finder, record)
+    train_graphs = _graphs(builder, table, split.train, own=True)
+    validation_graphs = _graphs(builder, table, split.validation, own=False)
+    tell("reading queries", 1, 1)
+
+    gnn_config = GNNConfig(embedding=encoder.dim)
+    judged = table.take(split.validation)
+    weights, history = fit(
+        train_graphs, table.score[split.train], validation_graphs, judged.score, gnn_config, config, tell
+    )
+    baseline = fit_query_only(
+        record.vectors,
+        table.score[split.train],
+        np.stack([graph.x["query"][0, : encoder.dim] for graph in validation_graphs]),
+        judged.score,
+        config,
+    )
+    manifest: dict[str, Any] = {
+        "version": f"{opened.path.name}-{config.seed}",
+        "embedder_name": embedder if isinstance(embedder, str) else type(embedder).__name__,
+        "gnn": asdict(gnn_config),
+        "train": asdict(config),
+        "data": opened.path.name,
+        "registry_hash": builder.team.hash,
+        "queries": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "validation_ids": [table.queries[i].query.id for i in split.validation],
+        "test_ids": [table.queries[i].query.id for i in split.test],
+        "without": [*without],
+        "sparse": [*sparse],
+        "losses": history,
+    }
+    unset = Setting(policy=TopK(), calibration=Calibration(), score=0.0, calls=1.0, cost_usd=None)
+    router = GraphRouter(
+        embedder=encoder,
+        extractor=finder,
+        record=record,
+        weights=weights,
+        tried=(unset,),
+        setting=unset,
+        baseline=baseline,
+        manifest=manifest,
+    )
+    parts = [router.evidence(validation_graphs[i : i + BATCH]) for i in range(0, len(validation_graphs), BATCH)]
+    prior, network = (np.concatenate(part) for part in zip(*parts, strict=True))
+    router.tried = settings(prior, network, router.cost(table.agents), judged, answer_groups(judged))
+    chosen = best(router.tried, config.call_price)
+    assert chosen is not None  # without bounds every setting qualifies
+    router = router.using(chosen)
+    router.manifest = {**manifest, "seconds": round(time.monotonic() - started, 1)}
+    if out is not None:
+        router.save(out)
+    return router
+
+
+def fit(
+    graphs: Sequence[KnowledgeGraph],
+    score: Floats,
+    validation_graphs: Sequence[KnowledgeGraph],
+    validation_score: Floats,
+    gnn_config: GNNConfig,
+    config: TrainConfig,
+    tell: Progress,
+) -> tuple[dict[str, Floats], list[dict[str, float]]]:
+    """Learn a network's weights.
+
+    Args:
+        graphs: Training graphs of one team.
+        score: Recorded scores, NaN where an agent did not run. Shapes: ``(graphs, agents)``.
+        validation_graphs: Graphs that decide which pass is kept.
+        validation_score: Their scores.
+        gnn_config: The network's shape.
+        config: How to train.
+        tell: Called after every pass.
+
+    Returns:
+        The weights of the best pass by name, and the losses of each pass.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        order = np.random.default_rng(config.seed)
+        model = RouterGNN(gnn_config)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        held = [
+            (to_hetero(validation_graphs[i : i + 256]), torch.from_numpy(validation_score[i : i + 256]))
+            for i in range(0, len(validation_graphs), 256)
+        ]
+        best, best_weights, history = float("inf"), model.state_dict(), []
+        since = 0
+        for epoch in range(config.epochs):
+            model.train()
+            total, shuffled = 0.0, order.permutation(len(graphs))
+            for start in range(0, len(graphs), config.batch_size):
+                rows = shuffled[start : start + config.batch_size]
+                data = _hide(to_hetero([graphs[i] for i in rows]), len(rows), config.hide_record)
+                gain, _ = model(data)
+                loss = _loss(gain.view(len(rows), -1), torch.from_numpy(score[rows]), config.listwise)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                total += loss.item() * len(rows)
+            model.eval()
+            with torch.no_grad():
+                losses = [float(_loss(model(d)[0].view(len(s), -1), s, config.listwise)) * len(s) for d, s in held]
+            validation = sum(losses) / max(len(validation_graphs), 1)
+            history.append({"train": round(total / len(graphs), 5), "validation": round(validation, 5)})
+            tell("training", epoch + 1, config.epochs)
+            since += 1
+            if validation < best - 1e-5:
+                best, since = validation, 0
+                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+            if since >= config.patience:
+                break
+    return {name: value.numpy() for name, value in best_weights.items()}, history
+
+
+def fit_query_only(
+    vectors: Floats, score: Floats, held_vectors: Floats, held_score: Floats, config: TrainConfig
+) -> dict[str, Floats]:
+    """Train the network without a graph: query vector to one score per agent. It is the baseline to beat.
+
+    Args:
+        vectors: Training query vectors. Shapes: ``(queries, dim)``.
+        score: Recorded scores, NaN where an agent did not run. Shapes: ``(queries, agents)``.
+        held_vectors: Validation query vectors.
+        held_score: Their scores.
+        config: How to train.
+
+    Returns:
+        The weights of the best pass, by name.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        order = np.random.default_rng(config.seed)
+        dim, agents = vectors.shape[1], score.shape[1]
+        model = nn.Sequential(nn.Linear(dim, 96), nn.ReLU(), nn.Dropout(0.3), nn.Linear(96, agents))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.02)
+        x, y = torch.from_numpy(vectors), torch.from_numpy(score)
+        held_x, held_y = torch.from_numpy(held_vectors), torch.from_numpy(held_score)
+        best_loss, kept, since = float("inf"), model.state_dict(), 0
+        for _ in range(config.epochs):
+            model.train()
+            shuffled = torch.from_numpy(order.permutation(len(vectors)))
+            for rows in shuffled.split(config.batch_size):
+                loss = _loss(model(x[rows]), y[rows], 0.0)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                held = float(_loss(model(held_x), held_y, 0.0))
+            since += 1
+            if held < best_loss - 1e-5:
+                best_loss, since = held, 0
+                kept = {name: value.clone() for name, value in model.state_dict().items()}
+            if since >= config.patience:
+                break
+    return {name: value.numpy() for name, value in kept.items()}
+
+
+def _loss(gain: Tensor, score: Tensor, listwise: float) -> Tensor:
+    """Return the loss of every score that was recorded, and of the order among them.
+
+    The second part is the KL divergence of AgentRouter (arXiv 2510.05445): the target is a softmax of the scores
+    over 0.25.
+    """
+    ran = ~torch.isnan(score)
+    target = torch.where(ran, score, torch.zeros_like(score))
+    each = F.binary_cross_entropy_with_logits(gain, target, reduction="none")
+    loss = (each * ran).sum() / ran.sum().clamp(min=1)
+    if listwise:
+        aim = torch.softmax((target / 0.25).masked_fill(~ran, -1e9), dim=1)
+        said = torch.log_softmax(gain.masked_fill(~ran, -1e9), dim=1)
+        loss = loss + listwise * F.kl_div(said, aim, reduction="batchmean")
+    return loss
+
+
+def _hide(data: HeteroData, graphs: int, share: float) -> HeteroData:
+    """Show some agents as newcomers: the pool's estimates instead of their own, and no ties from their outcomes."""
+    suits = data["agent"].suits
+    hidden = torch.rand(len(suits)) < share
+    pool = suits.view(graphs, -1, suits.shape[1])[..., :ESTIMATES_DIM].mean(dim=1)
+    pool[:, -1] = 0.0
+    suits = suits.clone()
+    suits[hidden, :ESTIMATES_DIM] = pool[data["agent"].batch[hidden]]
+    data["agent"].suits = suits
+    for edge_type, row in ((KNOWS, 0), (reverse(KNOWS), 1)):
+        store = data[edge_type]
+        store.edge_weight = store.edge_weight * ~hidden[store.edge_index[row]]
+    return data
+
+
+def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> TrackRecord:
+    from agentroute.knowledge.build import query_text
+
+    queries = [record.query for record in table.queries]
+    return TrackRecord.build(
+        table.agent_ids,
+        embedder.embed([query_text(query) for query in queries]),
+        table.score,
+        [query.task for query in queries],
+        [
+            [*([query.task] if query.task else []), *(e.name for e in extractor.extract(query).entities)]
+            for query in queries
+        ],
+        table.cost_usd,
+        table.latency_s,
+    )
+
+
+def _graphs(builder: GraphBuilder, table: OutcomeTable, rows: np.ndarray, own: bool) -> list[KnowledgeGraph]:
+    graphs: list[KnowledgeGraph] = []
+    for start in range(0, len(rows), 512):
+        part = rows[start : start + 512]
+        exclude = list(range(start, start + len(part))) if own else None
+        graphs += builder.build([table.queries[i].query for i in part], exclude)
+    return graphs
+
+
+def _shuffled(table: OutcomeTable, split: Split, seed: int) -> OutcomeTable:
+    rows = np.arange(len(table.queries))
+    kept = np.concatenate([split.train, split.validation])
+    rows[kept] = np.random.default_rng(seed).permutation(kept)
+    moved = table.take(rows)
+    return replace(moved, queries=table.queries)
+
+
+def _check(table: OutcomeTable, where: str) -> None:
+    if len(table.agents) < 1:
+        raise OutcomeError(f"{where}: no agent ran on half of the queries; collect more outcomes first")
+    if len(table.queries) < 20:
+        raise OutcomeError(f"{where}: {len(table.queries)} queries; at least 20 are needed to train and to choose")

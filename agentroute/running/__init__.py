@@ -1,0 +1,1 @@
+"""Decision to answer: the client, the budget, the agents, the workflow."""

@@ -1,0 +1,138 @@
+"""A client that spends within caps.
+
+The reserve of a call is an estimate. A call whose answer is longer than was assumed is charged what it really
+cost, which ends the run's calls that much sooner; ``max_tokens`` in a request makes the estimate a bound.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+from agentroute.running.faults import ClientError, unknown
+from agentroute.running.ledger import Ledger, Reservation
+from agentroute.running.reply import cost_of
+from agentroute.types import ChatClient, ChatReply, ChatRequest, Limits, Price, Usage
+
+__all__ = ["ASSUMED_OUTPUT_TOKENS", "BYTES_PER_TOKEN", "Ledger", "MeteredClient", "Reservation", "estimate"]
+
+ASSUMED_OUTPUT_TOKENS = 1_024
+"""What an answer is taken to need where the request sets no ``max_tokens``."""
+
+BYTES_PER_TOKEN = 4
+"""A rule of thumb for English text and JSON; a prompt's tokens are estimated from its UTF-8 bytes."""
+
+
+class MeteredClient:
+    """Implements ``types.ChatClient``: another client, with every call on a ledger. One per run.
+
+    Args:
+        client: The client that does the work. Where a request has no price, its ``price_of`` is asked, if it
+            has that method.
+        limits: The caps of the run, or a ledger to share.
+    """
+
+    def __init__(self, client: ChatClient, limits: Limits | Ledger) -> None:
+        self._client = client
+        self.ledger = limits if isinstance(limits, Ledger) else Ledger.of(limits)
+        self._usage = Usage()
+        self._lock = threading.Lock()
+
+    @property
+    def usage(self) -> Usage:
+        """What this client's calls really spent, as far as known; the ledger has what was charged."""
+        with self._lock:
+            return self._usage
+
+    @property
+    def left_usd(self) -> float | None:
+        """US dollars that are left for further calls, or ``None`` without a cap."""
+        return self.ledger.left_usd
+
+    async def chat(self, request: ChatRequest) -> ChatReply:
+        """Send one request if the ledger has room for it.
+
+        Args:
+            request: What to ask, and of whom.
+
+        Returns:
+            The client's reply.
+
+        Raises:
+            ClientError: Of kind ``budget`` before any call; or the client's own.
+        """
+        price = request.price or await self._price_of(request.model)
+        held = self.ledger.reserve(estimate(request, price), f"a call of {request.model}")
+        spent = unknown(
+            1
+        )  # holds when the call is cancelled, or fails in a way that says nothing of its cost
+        try:
+            reply = await self._client.chat(request)
+            spent = reply.usage
+            return reply
+        except ClientError as error:
+            spent = error.usage
+            raise
+        finally:
+            self._settle(held, spent)
+
+    async def embed(self, model: str, texts: Sequence[str], **options: Any) -> list[list[float]]:
+        """Ask the client for vectors, if the ledger has room; providers do not say what was spent.
+
+        Args:
+            model: A litellm embedding model.
+            texts: What to embed.
+            options: Passed on to the client's ``embed``.
+
+        Returns:
+            One vector per text.
+
+        Raises:
+            ClientError: Of kind ``budget`` before any call; or the client's own.
+        """
+        price = await self._price_of(model)
+        told = sum(_quarter(text) for text in texts)
+        cost = None if price is None or price.input is None else price.input * told / 1e6
+        held = self.ledger.reserve(
+            Usage(requests=1, input_tokens=told, cost_usd=cost), f"embedding by {model}"
+        )
+        spent = unknown(1)
+        try:
+            vectors = await cast(Any, self._client).embed(model, list(texts), **options)
+            return cast("list[list[float]]", vectors)
+        except ClientError as error:
+            spent = error.usage
+            raise
+        finally:
+            self._settle(held, spent)
+
+    async def _price_of(self, model: str) -> Price | None:
+        ask = getattr(self._client, "price_of", None)
+        return None if ask is None else cast("Price | None", await ask(model))
+
+    def _settle(self, held: Reservation, spent: Usage) -> None:
+        self.ledger.settle(held, spent)
+        with self._lock:
+            self._usage += spent
+
+
+def estimate(request: ChatRequest, price: Price | None) -> Usage:
+    """Estimate what a request will take, rather too much than too little.
+
+    Args:
+        request: The request.
+        price: What its model costs, or ``None``.
+
+    Returns:
+        One request; the prompt's UTF-8 bytes over ``BYTES_PER_TOKEN`` as input; ``max_tokens`` or
+        ``ASSUMED_OUTPUT_TOKENS`` as output; and the price of both.
+    """
+    told = _quarter(json.dumps([request.messages, request.tools], ensure_ascii=False, default=str))
+    said = ASSUMED_OUTPUT_TOKENS if request.max_tokens is None else request.max_tokens
+    return Usage(requests=1, input_tokens=told, output_tokens=said, cost_usd=cost_of(price, told, said))
+
+
+def _quarter(text: str) -> int:
+    return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)

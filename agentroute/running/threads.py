@@ -1,0 +1,55 @@
+"""Calling ordinary functions from async code without waiting for those that hang."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+async def in_thread(call: Callable[[], _T]) -> _T:
+    """Run a function in a thread of its own and wait for it without blocking the event loop.
+
+    ``asyncio.to_thread`` has a small pool that hung calls fill up, and closing the loop waits for them. A
+    thread of its own is a daemon: whoever stops waiting is free, and so is the process at its end.
+
+    Args:
+        call: A function without arguments.
+
+    Returns:
+        What it returned.
+
+    Raises:
+        Exception: What it raised; anything that is not an ``Exception`` comes as a ``RuntimeError``.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: list[_T], error: Exception | None) -> None:
+        if done.done():  # nobody waits any more
+            return
+        if error is None:
+            done.set_result(result[0])
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        result: list[_T] = []
+        failure: Exception | None = None
+        try:
+            result.append(context.run(call))
+        except BaseException as error:
+            # A future refuses StopIteration, and SystemExit would end the loop instead of this call.
+            plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
+            failure = error if plain else RuntimeError(f"{type(error).__name__}: {error}")  # type: ignore[assignment]
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=work, name="agentroute-call", daemon=True).start()
+    return await done

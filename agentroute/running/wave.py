@@ -1,0 +1,104 @@
+"""From a router's decision to the agents that are really sent: checked before anybody is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from agentroute.types import Limits, RoutingDecision
+
+
+class Verdict(NamedTuple):
+    """What comes of a decision.
+
+    Args:
+        decision: The decision with plain numbers in it, or ``None`` when it could not be followed.
+        wave: Whom to send now; empty means to refine.
+        weights: The voting weights so far, this decision's included.
+        problems: What was wrong with it.
+        halt: Why nobody is sent, for a run that has no answer yet.
+    """
+
+    decision: RoutingDecision | None
+    wave: tuple[str, ...]
+    weights: dict[str, float]
+    problems: tuple[str, ...]
+    halt: str
+
+
+def judge(
+    decision: object,
+    *,
+    known: Collection[str],
+    asked: Collection[str],
+    weights: Mapping[str, float],
+    limits: Limits,
+    last: bool,
+) -> Verdict:
+    """Check a decision against who exists, who was asked already, and the caps.
+
+    Args:
+        decision: What the router returned.
+        known: The ids of the team.
+        asked: Who has been asked in this run; nobody is asked twice.
+        weights: The voting weights of earlier waves.
+        limits: The caps of the run.
+        last: True when no further wave may go out.
+
+    Returns:
+        Whom to send, and with what weights to vote if it is nobody.
+    """
+    if not isinstance(decision, RoutingDecision):
+        name = type(decision).__name__
+        problem = f"router: failed (it returned {name}, not a RoutingDecision)"
+        return Verdict(None, (), dict(weights), (problem,), f"the router returned {name}")
+    decision, problems = _plain(decision)
+    chosen = decision.weights
+    if decision.stop:
+        return Verdict(decision, (), chosen or dict(weights), problems, _why(decision, "the router stopped"))
+    if decision.abstained:
+        return Verdict(decision, (), {**weights, **chosen}, problems, _why(decision, "no agent fits"))
+    if unknown := [agent for agent in chosen if agent not in known]:
+        names = ", ".join(map(repr, unknown))
+        problems = (*problems, f"router: selected {names}, which the registry does not have")
+    wave = [agent for agent in chosen if agent in known and agent not in asked]
+    if last:
+        return Verdict(None, (), dict(weights), problems, "no round is left")
+    if len(wave) > limits.max_agents:
+        heaviest = set(sorted(wave, key=lambda agent: -chosen[agent])[: limits.max_agents])
+        problems = (
+            *problems,
+            f"router: selected {len(wave)} agents, the cap is {limits.max_agents}: the heaviest were asked",
+        )
+        wave = [agent for agent in wave if agent in heaviest]
+    halt = "" if wave else _why(decision, "no agent fits" if not chosen else "nobody new was selected")
+    return Verdict(decision, tuple(wave), {**weights, **chosen}, problems, halt)
+
+
+def _why(decision: RoutingDecision, what: str) -> str:
+    return f"{what}: {decision.reason}" if decision.reason else what
+
+
+def _plain(decision: RoutingDecision) -> tuple[RoutingDecision, tuple[str, ...]]:
+    """Make all weights finite floats: a checkpoint refuses numpy's numbers, and a vote refuses NaN."""
+    fair = all(type(w) is float and w >= 0 and math.isfinite(w) for _, w in decision.selected)
+    if fair and all(type(row.score) is float for row in decision.ranking):
+        return decision, ()
+    selected = tuple((str(agent), _weight(weight)) for agent, weight in decision.selected)
+    ranking = tuple(
+        replace(row, score=float(row.score), cost_usd=None if row.cost_usd is None else float(row.cost_usd))
+        for row in decision.ranking
+    )
+    odd = [agent for agent, weight in decision.selected if not (math.isfinite(weight) and weight >= 0)]
+    problems = (
+        (f"router: the weights of {', '.join(odd)} are not numbers of 0 or more; they count 0",)
+        if odd
+        else ()
+    )
+    return replace(decision, selected=selected, ranking=ranking), problems
+
+
+def _weight(weight: float) -> float:
+    return float(weight) if math.isfinite(weight) and weight >= 0 else 0.0

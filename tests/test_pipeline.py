@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentroute.errors import (
+    AllAgentsFailedError,
+    BudgetError,
+    DeadlineError,
+    InputError,
+    QueryError,
+    RegistryError,
+    RouterFileError,
+    RunError,
+)
+from agentroute.pipeline import NO_ROUTER, AgentRoute, Event, load_router
+from agentroute.registry import AgentRegistry
+from agentroute.running.client import ClientError
+from agentroute.testing import FakeClient, StaticRouter
+from agentroute.types import Answer, Limits, Passage, Query, Refined, RoutingDecision, RunResult
+
+APP = """
+import asyncio, time
+
+def red(text): return "red"
+def blue(text): return "blue"
+async def red_too(text): return "Red."
+def echo(text): return text
+def fails(text): raise ValueError("broken")
+async def hangs(text): await asyncio.sleep(60)
+def hangs_in_thread(text): time.sleep(20)
+"""
+
+YAML = """
+version: 1
+defaults: {timeout_s: 5, price: {call: 0}}
+agents:
+  - {id: red, kind: function, description: Says red., function: "pipeline_app:red"}
+  - {id: blue, kind: function, description: Says blue., function: "pipeline_app:blue"}
+  - {id: red-too, kind: function, description: Says red as well., function: "pipeline_app:red_too"}
+  - {id: echo, kind: function, description: Says it again., function: "pipeline_app:echo"}
+  - {id: fails, kind: function, description: Fails., function: "pipeline_app:fails"}
+  - {id: hangs, kind: function, description: Hangs., function: "pipeline_app:hangs"}
+  - {id: hangs-in-thread, kind: function, description: Hangs., function: "pipeline_app:hangs_in_thread"}
+"""
+
+LLM = """
+  - {id: model, kind: llm, description: A model., model: openai/gpt-5-mini, price: {input: 1, output: 1}}
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "pipeline_app.py").write_text(APP)
+    (folder / "agents.yaml").write_text(YAML)
+    (folder / "models.yaml").write_text(YAML + LLM)
+    sys.path.insert(0, str(folder))
+    yield folder
+    sys.path.remove(str(folder))
+
+
+def team(folder: Path, *waves: Any, file: str = "agents.yaml", **keys: Any) -> AgentRoute:
+    return AgentRoute.from_yaml(folder / file, router=StaticRouter(*waves), allow=["pipeline_app"], **keys)
+
+
+def test_five_lines_to_an_answer(registry: Path) -> None:
+    result = team(registry, {"red": 0.3, "blue": 0.4, "red-too": 0.3}).run("colour?")
+    assert (result.answer, result.status, result.problems) == ("red", "complete", ())
+    assert result.sources == ("red", "red-too") and result.confidence == pytest.approx(0.6)
+    assert [answer.agent for answer in result.answers] == ["red", "blue", "red-too"]
+    assert result.decisions[0].weights == {"red": 0.3, "blue": 0.4, "red-too": 0.3}
+    assert result.decisions[-1].stop and result.run_id
+    assert (result.usage.requests, result.usage.cost_usd) == (0, 0.0)
+
+
+async def test_arun_and_astream_come_to_the_same(registry: Path) -> None:
+    group = team(registry, ["red", "fails"], ["blue"])
+    result = await group.arun(Query(text="colour?", context=(Passage(text="p"),)))
+    events = [event async for event in group.astream("colour?")]
+    assert all(isinstance(event, Event) for event in events)
+    kinds = [event.kind for event in events]
+    assert kinds[0] == "route" and kinds[-2:] == ["refine", "result"]
+    assert kinds.count("agent_start") == kinds.count("agent_end") == 3 and kinds.count("route") == 3
+    data = {event.kind: event.data for event in events}
+    assert isinstance(data["route"], RoutingDecision) and isinstance(data["agent_end"], Answer)
+    assert isinstance(data["refine"], Refined) and isinstance(data["agent_start"], str)
+    streamed = data["result"]
+    assert isinstance(streamed, RunResult)
+    assert (streamed.answer, streamed.status, streamed.problems) == (
+        result.answer,
+        "degraded",
+        result.problems,
+    )
+    assert result.problems == ("fails: failed (ValueError: broken)",)
+    assert streamed.decisions == result.decisions and streamed.run_id != result.run_id
+
+
+async def test_leaving_a_stream_ends_the_run(registry: Path) -> None:
+    before = asyncio.all_tasks()
+    stream = team(registry, ["hangs"]).astream("colour?")
+    async for event in stream:
+        if event.kind == "agent_start":
+            break
+    await stream.aclose()  # type: ignore[attr-defined]
+    await asyncio.sleep(0.05)
+    assert asyncio.all_tasks() <= before
+
+
+async def test_run_inside_an_event_loop_says_what_to_write(registry: Path) -> None:
+    with pytest.raises(InputError, match=r"await team\.arun"):
+        team(registry, ["red"]).run("colour?")
+
+
+def test_one_team_runs_again_and_again_in_new_event_loops(registry: Path) -> None:
+    group = team(registry, ["echo"])
+    assert [group.run(text).answer for text in ("a", "b", "c")] == ["a", "b", "c"]
+
+
+# ---------------------------------------------------------------------------- questions
+
+
+@pytest.mark.parametrize(
+    "question", ["", "  \n\t", "\0", " \0 ", 5, None, b"bytes", ["list"], Query(text="")]
+)
+def test_what_is_no_question_is_refused(registry: Path, question: Any) -> None:
+    group = team(registry, ["echo"])
+    for ask in (group.run, group.route):
+        with pytest.raises(QueryError, match="the question is"):
+            ask(question)
+
+
+def test_a_question_that_is_too_long_is_refused_with_the_remedy(registry: Path) -> None:
+    with pytest.raises(QueryError, match=r"200,001 characters, the most is 200,000.*Query\(context=\.\.\.\)"):
+        team(registry, ["echo"]).run("x" * 200_001)
+    assert len(team(registry, ["echo"]).run("x" * 200_000).answer) == 200_000
+
+
+@pytest.mark.parametrize("where", ["text", "context"])
+def test_half_a_character_is_refused_with_the_remedy(registry: Path, where: str) -> None:
+    bad = "ab\ud800"
+    query = Query(text=bad) if where == "text" else Query(text="x", context=(Passage(text=bad),))
+    with pytest.raises(QueryError, match=r"lone surrogate U\+D800 at 2.*errors='replace'"):
+        team(registry, ["echo"]).run(query)
+
+
+def test_nuls_are_taken_out_and_noted(registry: Path) -> None:
+    result = team(registry, ["echo"]).run("a\0b")
+    assert (result.answer, result.status) == ("ab", "complete")
+    assert result.problems == ("the question held NUL characters; they were removed",)
+
+
+@pytest.mark.parametrize(
+    "text", ["\u202eright to left", "<script>", "{question} {context}", "日本語", "🎉🎈", "-"]
+)
+def test_any_other_text_goes_through_as_it_is(registry: Path, text: str) -> None:
+    assert team(registry, ["echo"]).run(text).answer == text
+
+
+# ---------------------------------------------------------------------------- ends without an answer
+
+
+def test_when_nobody_answers_the_error_names_everybody(registry: Path) -> None:
+    with pytest.raises(AllAgentsFailedError) as failed:
+        team(registry, ["fails"]).run("colour?")
+    assert failed.value.problems == ("fails: failed (ValueError: broken)",)
+    assert failed.value.run_id and failed.value.exit_code == 20
+    assert str(failed.value).startswith("none of 1 agents answered")
+
+
+def test_a_router_that_abstains_fails_the_run(registry: Path) -> None:
+    with pytest.raises(AllAgentsFailedError, match="no agent fits"):
+        team(registry).run("colour?")
+
+
+@pytest.mark.parametrize("agent", ["hangs", "hangs-in-thread"])
+def test_the_deadline_ends_the_run_and_the_process_is_free(registry: Path, agent: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(DeadlineError, match="timed out"):
+        team(registry, [agent], limits=Limits(deadline_s=0.3)).run("colour?")
+    assert time.monotonic() - began < 2.5
+
+
+def test_the_budget_ends_the_run(registry: Path) -> None:
+    group = team(registry, ["model"], file="models.yaml", limits=Limits(max_requests=0), client=FakeClient())
+    with pytest.raises(BudgetError, match="budget of 0 requests"):
+        group.run("colour?")
+
+
+async def test_only_our_errors_come_out(registry: Path) -> None:
+    class Broken(StaticRouter):
+        def route(self, *given: Any, **named: Any) -> RoutingDecision:
+            raise KeyError("inside")
+
+    group = AgentRoute.from_yaml(registry / "agents.yaml", router=Broken(["red"]), allow=["pipeline_app"])
+    with pytest.raises(RunError, match="the router failed: KeyError"):
+        await group.arun("colour?")
+    with pytest.raises(RunError, match="the router failed: KeyError"):
+        _ = [event async for event in group.astream("colour?")]
+
+
+async def test_cancellation_passes_through(registry: Path) -> None:
+    task = asyncio.create_task(team(registry, ["hangs"]).arun("colour?"))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+# ---------------------------------------------------------------------------- models
+
+
+def test_a_given_client_is_used_and_every_call_is_on_the_bill(registry: Path) -> None:
+    client = FakeClient(["blue"])
+    result = team(registry, ["model", "blue"], file="models.yaml", client=client).run("colour?")
+    assert (result.answer, result.status) == ("blue", "complete")
+    assert (result.usage.requests, result.usage.cost_usd) == (1, 0.001) and len(client.requests) == 1
+
+
+def test_a_model_that_fails_does_not_lose_the_answer_of_a_function(registry: Path) -> None:
+    client = FakeClient([ClientError("no_key", "variable OPENAI_API_KEY is not set")])
+    result = team(registry, ["model", "blue"], file="models.yaml", client=client).run("colour?")
+    assert (result.answer, result.status) == ("blue", "degraded")
+    assert result.problems == ("model: failed (variable OPENAI_API_KEY is not set)",)
+
+
+# ---------------------------------------------------------------------------- what it is made of
+
+
+def test_route_decides_and_asks_nobody(registry: Path) -> None:
+    decision = team(registry, {"fails": 1.0}).route("colour?")
+    assert decision.weights == {"fails": 1.0} and decision.round == 1
+
+
+def test_without_a_router_the_descriptions_rank_and_the_result_says_so(registry: Path) -> None:
+    group = AgentRoute.from_yaml(registry / "agents.yaml", allow=["pipeline_app"])
+    result = group.run("Says blue.")
+    assert NO_ROUTER in result.problems and result.status == "degraded"
+    assert "blue" in group.route("Says blue.").weights
+
+
+def test_the_agents_are_the_registry_s_rows(registry: Path) -> None:
+    group = team(registry, ["red"])
+    assert group.agents == AgentRegistry.from_yaml(registry / "agents.yaml").agents
+
+
+def test_code_that_is_not_allowed_is_refused_when_the_team_is_built(registry: Path) -> None:
+    with pytest.raises(RegistryError, match="--allow pipeline_app"):
+        AgentRoute.from_yaml(registry / "agents.yaml", router=StaticRouter(["red"]))
+
+
+def test_a_router_that_is_not_there_is_an_error_of_ours(tmp_path: Path, registry: Path) -> None:
+    with pytest.raises(RouterFileError):
+        load_router(tmp_path / "nothing")
+    with pytest.raises(RouterFileError):
+        AgentRoute.from_yaml(registry / "agents.yaml", router=tmp_path / "nothing", allow=["pipeline_app"])
+
+
+async def test_the_workflow_can_be_compiled_by_its_user(registry: Path) -> None:
+    graph = team(registry, ["red", "blue", "red-too"]).workflow().compile()
+    state = await graph.ainvoke({"question": "colour?"})
+    assert (state["answer"], state["status"]) == ("red", "complete")
+
+
+def test_nothing_heavy_is_loaded_before_it_is_needed(registry: Path) -> None:
+    script = f"""
+import sys
+sys.path.insert(0, {str(registry)!r})
+from agentroute.pipeline import AgentRoute
+from agentroute.testing import StaticRouter
+team = AgentRoute.from_yaml({str(registry / "models.yaml")!r}, StaticRouter(["red"]), allow=["pipeline_app"])
+team.route("colour?")
+assert not {{"torch", "litellm", "langgraph", "langchain_core", "pipeline_app"}} & set(sys.modules)
+print(team.run("colour?").answer)
+assert not {{"torch", "litellm"}} & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "red", "")
