@@ -1,13 +1,14 @@
 """Several agents, one good answer at a known price.
 
-A query becomes a knowledge graph of query, entity and agent nodes; a graph neural network picks a weighted set of
-agents; LangGraph runs them; a refining agent makes one answer of theirs.
+A query becomes a knowledge graph of query, entity and agent nodes; a graph neural network picks a weighted
+set of agents; LangGraph runs them; a refining agent makes one answer of theirs.
 
     >>> from agentroute import AgentRoute
     >>> team = AgentRoute.from_yaml("agents/workbench.yaml", router="routers/workbench")
     >>> print(team.run("How many minutes are there in 3.5 days?").answer)
 
-Every name below is loaded when it is first used: ``import agentroute`` brings in none of torch, litellm or langgraph.
+Every name below is loaded when it is first used: ``import agentroute`` brings in none of torch, litellm or
+langgraph.
 """
 
 from __future__ import annotations

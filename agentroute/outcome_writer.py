@@ -60,8 +60,11 @@ class OutcomeWriter:
             self._file = self.path.open("a+b", buffering=0)
             if is_new:
                 _sync_folder(folder)
-            with self._locked():
-                self._mend()
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._file.close)
+                with self._locked():
+                    self._mend()
+                stack.pop_all()
         except OSError as error:
             raise StorageError(
                 f"{self.path} cannot be written: {error.strerror}; check the folder's permissions"

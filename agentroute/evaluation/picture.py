@@ -15,6 +15,19 @@ SIZE_INCHES = (8.0, 5.0)
 DPI = 150
 FORMATS = (".png", ".svg", ".pdf")
 
+CHARACTER = 4.7
+"""Mean width of a letter in typographic points, at the labels' size."""
+
+_Box = tuple[float, float, float, float]
+_Place = tuple[int, int, str]
+_PLACES: tuple[_Place, ...] = (
+    *((8, up, "left") for up in (0, 8, -8)),
+    *((-8, up, "right") for up in (0, 8, -8)),
+    *((0, up, "center") for up in (14, -14, 24, -24)),
+    *((16, up, "left") for up in (16, -16, 26, -26)),
+)
+"""Where a label may stand, best first: points to the right, points up, the side of it that is fixed."""
+
 _OWN, _OTHER, _ORACLE = "#c2410c", "#475569", "#15803d"
 
 
@@ -53,6 +66,7 @@ def draw(report: Report, path: Path) -> Path:
         InputError: The path has an ending that is no picture, or cannot be written.
     """
     check_picture(path)
+    from matplotlib import ticker
     from matplotlib.figure import Figure  # not pyplot: it would open a backend and keep every figure
 
     points = {name: policy for name, policy in report.policies.items() if policy is not None}
@@ -78,8 +92,11 @@ def draw(report: Report, path: Path) -> Path:
     front = _frontier([(price(p), p.score) for name, p in points.items() if name != "oracle"])
     axes.step([x for x, _ in front], [y for _, y in front], where="post", color=_OWN, alpha=0.35, zorder=0)
     prices = [price(policy) for policy in points.values()]
-    if usd and min(prices) > 0 and max(prices) > 20 * min(prices):
+    if min(prices) > 0 and max(prices) > 8 * min(prices):
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes.margins(x=0.16, y=0.10)
     axes.set_xlabel("US dollars a query" if usd else "agents asked a query")
     axes.set_ylabel("score")
@@ -104,21 +121,43 @@ def _frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _label(axes: Any, points: dict[str, tuple[float, float]]) -> None:
-    """Name the points, each beside its own, moved down where two names would overlap."""
-    taken: list[tuple[float, float]] = []
-    placed = sorted(points.items(), key=lambda item: -item[1][1])
-    for name, point in placed:
-        x, y = axes.transData.transform(point) * 72 / DPI  # typographic points, as font sizes are
-        height = y
-        while any(abs(x - other_x) < 90 and abs(height - other) < 9 for other_x, other in taken):
-            height -= 1
-        taken.append((x, height))
+    """Name the points, each name where it covers the fewest others; equal points share one name."""
+    names: dict[tuple[float, float], list[str]] = {}
+    for name, point in points.items():
+        names.setdefault(point, []).append(name)
+    frame = [edge * 72 / DPI for edge in axes.bbox.extents]  # typographic points, as font sizes are
+    spots = {point: axes.transData.transform(point) * 72 / DPI for point in names}
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in spots.values()]
+    for point, here in sorted(names.items(), key=lambda item: -item[0][1]):
+        text = ", ".join(sorted(here, key=lambda name: name != "agentroute"))
+        boxes = [_box(place, spots[point], CHARACTER * len(text)) for place in _PLACES]
+        covered = [_covered(box, taken, frame) for box in boxes]
+        best = covered.index(min(covered))
+        taken.append(boxes[best])
+        right, up, side = _PLACES[best]
         axes.annotate(
-            name,
+            text,
             point,
-            xytext=(8, height - y - 3),
+            xytext=(right, up),
             textcoords="offset points",
             fontsize=8,
-            fontweight="bold" if name == "agentroute" else "normal",
-            arrowprops={"arrowstyle": "-", "alpha": 0.3, "linewidth": 0.6} if y - height > 6 else None,
+            ha=side,
+            va="center",
+            fontweight="bold" if "agentroute" in here else "normal",
         )
+
+
+def _box(place: _Place, spot: Any, width: float) -> _Box:
+    right, up, side = place
+    left = spot[0] + right - {"left": 0.0, "center": width / 2, "right": width}[side]
+    return left, spot[1] + up - 5, left + width, spot[1] + up + 5
+
+
+def _covered(box: _Box, taken: list[_Box], frame: list[float]) -> float:
+    """Return the area that a label would share with others; standing outside the frame counts more."""
+    left, low, right, high = box
+    outside = max(0.0, frame[0] - left) + max(0.0, right - frame[2])
+    shared = (
+        max(0.0, min(right, r) - max(left, x)) * max(0.0, min(high, h) - max(low, y)) for x, y, r, h in taken
+    )
+    return 10 * outside + sum(shared)

@@ -39,16 +39,13 @@ class Control:
 
     Args:
         policy: The control as it would be deployed. It may still gain by voting, which needs no labels.
-        top1: The control held to one agent a query; a gain here means that something leaks.
+        top1: The control held to one agent a query.
+        leaks: Whether that beats the agent that turned out best on these queries, which wrong labels cannot.
     """
 
     policy: PolicyScore
     top1: PolicyScore
-
-    @property
-    def leaks(self) -> bool:
-        """Whether choosing by wrong labels beats the best single agent."""
-        return self.top1.gain_low > 0
+    leaks: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Queries, agents and answers to knowledge graphs.
 
-``Team`` is what a registry adds to every graph, and is computed once. ``GraphBuilder`` adds what a query brings;
-``grow`` adds what has been answered.
+``Team`` is what a registry adds to every graph, and is computed once. ``GraphBuilder`` adds what a query
+brings; ``grow`` adds what has been answered.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from agentroute.knowledge.graph import (
     Indices,
     KnowledgeGraph,
 )
-from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, entity_key, logit
-from agentroute.types import EFFORTS, AgentSpec, Answer, Embedder, Entity, Extractor, Query
+from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, entity_key
+from agentroute.types import EFFORTS, AgentSpec, Answer, Embedder, Entity, Extractor, Query, Relation
 
 ENTITY_KINDS = ("name", "number", "date", "quote", "term", "task")
 ANSWER_KINDS = ("number", "date", "yes_no", "choice", "name", "list", "code", "text", "refusal", "empty")
@@ -42,7 +42,7 @@ NAME_DIM = 64
 """Entity names are hashed, not encoded: a query has dozens, and the encoder takes milliseconds for each."""
 
 SUITS_DIM = ESTIMATES_DIM + 2
-"""The record's estimates, then the cosines of the query with the agent's card and with its nearest example."""
+"""The record's estimates, then the query's cosines with the agent's card and with its nearest example."""
 
 ANSWER_TEXT_LIMIT = 200
 """Characters of an answer that its vector is made of."""
@@ -118,7 +118,8 @@ class Team:
             vectors: Query vectors. Shapes: ``(batch, dim)``.
 
         Returns:
-            Two arrays; an agent without examples repeats its card's cosine. Shapes: ``(batch, agents)`` twice.
+            Two arrays; an agent without examples repeats its card's cosine. Shapes: ``(batch, agents)``
+            twice.
         """
         card = vectors @ self.cards.T
         nearest = card.copy()
@@ -175,7 +176,8 @@ class GraphBuilder:
 
         Args:
             queries: The queries.
-            exclude: For each query the row of the record that is the query itself, -1 for none. Used in training.
+            exclude: For each query the row of the record that is the query itself, -1 for none. Used in
+                training.
 
         Returns:
             The graphs, in order.
@@ -196,7 +198,8 @@ class GraphBuilder:
         task = np.array([record.task_position.get(query.task or "", -1) for query in queries], np.int64)
         estimates = record.estimates(vectors, task, exclude)
         column = self._columns
-        # A newcomer starts where the pool stands on this query, with the last flag saying that this is a guess.
+        # A newcomer starts where the pool stands on this query, with the last flag saying that this is a
+        # guess.
         newcomer = estimates.mean(axis=1, keepdims=True) * np.array([1.0] * (ESTIMATES_DIM - 1) + [0.0])
         known = column >= 0
         suits[:, known, :ESTIMATES_DIM] = estimates[:, column[known]]
@@ -356,7 +359,9 @@ def _pairs(where: np.ndarray, weight: Floats) -> tuple[Indices, Floats]:
     return index, weight[where].astype(np.float32)
 
 
-def _related(keys: Sequence[str], in_query: np.ndarray, relations: Sequence) -> tuple[Indices, Floats]:
+def _related(
+    keys: Sequence[str], in_query: np.ndarray, relations: Sequence[Relation]
+) -> tuple[Indices, Floats]:
     """Tie the entities that stand together in the question, and those that a relation names."""
     together = np.outer(in_query, in_query) & ~np.eye(len(keys), dtype=bool)
     place = {key: i for i, key in enumerate(keys)}

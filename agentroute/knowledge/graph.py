@@ -36,7 +36,7 @@ FORWARD = (MENTIONS, RELATED, SUITS, KNOWS, GAVE, ANSWER_MENTIONS, AGREES, RESEM
 
 
 def reverse(edge_type: EdgeType) -> EdgeType:
-    """Return the type of the edges that run back; ties within one node type hold both directions themselves."""
+    """Return the type of the edges that run back; a tie within one node type runs both ways itself."""
     source, relation, target = edge_type
     return edge_type if source == target else (target, f"rev_{relation}", source)
 
@@ -99,19 +99,19 @@ def _listed(names: tuple[str, ...], most: int = 8) -> str:
     return f"{shown}, ..." if len(names) > most else shown
 
 
-def to_networkx(graph: KnowledgeGraph) -> nx.MultiDiGraph:
+def to_networkx(graph: KnowledgeGraph) -> nx.MultiDiGraph[Any]:
     """Show a graph as networkx does, to print, draw or export it.
 
     Args:
         graph: The columns.
 
     Returns:
-        A graph whose nodes are ``(type, position)`` with the attributes ``type`` and ``name``, and whose edges carry
-        ``relation`` and ``weight``; forward edges only, since the reverses say nothing new.
+        A graph whose nodes are ``(type, position)`` with the attributes ``type`` and ``name``, and whose
+        edges carry ``relation`` and ``weight``; forward edges only, since the reverses say nothing new.
     """
     import networkx as nx  # only a person's view needs it
 
-    view = nx.MultiDiGraph()
+    view: nx.MultiDiGraph[Any] = nx.MultiDiGraph()
     for kind in NODE_TYPES:
         for position, name in enumerate(graph.names[kind]):
             view.add_node((kind, position), type=kind, name=name)

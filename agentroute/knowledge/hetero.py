@@ -1,6 +1,7 @@
 """Graphs to tensors: many graphs as one disjoint union, in PyG's words.
 
-``collate`` needs numpy alone and serves the runtime; ``to_hetero`` makes the same union a ``HeteroData`` for training.
+``collate`` needs numpy alone and serves the runtime; ``to_hetero`` makes the same union a ``HeteroData``
+for training.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def collate(graphs: Sequence[KnowledgeGraph]) -> GraphBatch:
     return GraphBatch(
         # A lone graph keeps its own arrays, so that the runtime knows a team when it sees it again.
         x={
-            kind: graphs[0].x[kind] if len(graphs) == 1 else np.concatenate([graph.x[kind] for graph in graphs])
+            kind: graphs[0].x[kind] if len(graphs) == 1 else np.concatenate([g.x[kind] for g in graphs])
             for kind in NODE_TYPES
         },
         edges=edges,
@@ -91,8 +92,9 @@ def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph]) -> HeteroData:
         graphs: One graph, or several to join.
 
     Returns:
-        Node stores with ``x`` and ``batch``, the agent store with ``suits``, the answer store with ``gave``, and
-        one edge store per edge type, reverses and empty ones included, with ``edge_index`` and ``edge_weight``.
+        Node stores with ``x`` and ``batch``, the agent store with ``suits``, the answer store with
+        ``gave``, and one edge store per edge type, reverses and empty ones included, with ``edge_index`` and
+        ``edge_weight``.
     """
     import torch  # only training needs it
     from torch_geometric.data import HeteroData
@@ -108,5 +110,3 @@ def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph]) -> HeteroData:
         data[edge_type].edge_index = torch.from_numpy(np.ascontiguousarray(index))
         data[edge_type].edge_weight = torch.from_numpy(np.ascontiguousarray(weight))
     return data
-
-

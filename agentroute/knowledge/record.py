@@ -26,7 +26,7 @@ SHARPNESS = 12.0
 """Neighbour weight is exp(SHARPNESS * cosine)."""
 
 ESTIMATES_DIM = 5
-"""Log-odds of the agent's mean; shifts by task and by neighbours; how near the neighbours are; whether it has a record."""
+"""Log-odds of the mean, shift by task, shift by neighbours, nearness of the neighbours, whether all this is known."""
 
 
 def logit(p: npt.NDArray[np.floating]) -> Floats:
@@ -173,8 +173,8 @@ class TrackRecord:
     def estimates(self, vectors: Floats, task: Indices, exclude: Indices | None = None) -> Floats:
         """Estimate every agent's score on each query from the queries that came before.
 
-        Each step is a mean shrunk toward the wider one: the pool, the agent, the agent on this task, the agent
-        on the nearest queries (weights ``exp(SHARPNESS * cosine)``).
+        Each step is a mean shrunk toward the wider one: the pool, the agent, the agent on this task, the
+        agent on the nearest queries (weights ``exp(SHARPNESS * cosine)``).
 
         Args:
             vectors: Query vectors. Shapes: ``(batch, dim)``.
@@ -189,7 +189,9 @@ class TrackRecord:
         own = (out >= 0)[:, None].astype(np.float32)
         own_score, own_ran = own * score[out], own * ran[out]
         total, count = self._totals
-        base = ((total - own_score) + PRIOR_COUNT_AGENT * self.pool_mean) / (count - own_ran + PRIOR_COUNT_AGENT)
+        base = (total - own_score + PRIOR_COUNT_AGENT * self.pool_mean) / (
+            count - own_ran + PRIOR_COUNT_AGENT
+        )
 
         task_total, task_count = self._by_task
         same = (task >= 0)[:, None] & (task == np.where(out >= 0, self.task[out], -2))[:, None]
@@ -205,7 +207,8 @@ class TrackRecord:
         near = np.take_along_axis(similarity, ids, axis=1)
         weight = np.exp(SHARPNESS * (near - near.max(axis=1, keepdims=True)))
         weight[near < -1.5] = 0.0
-        # Scaled to sum to the effective sample size (sum w)^2 / (sum w^2), so that they count as so many outcomes.
+        # Scaled to sum to the effective sample size (sum w)^2 / (sum w^2), so that they count as so many
+        # outcomes.
         weight *= (weight.sum(1) / np.maximum((weight**2).sum(1), 1e-9))[:, None]
         near_total = np.einsum("bn,bna->ba", weight, score[ids])
         near_count = np.einsum("bn,bna->ba", weight, ran[ids])
@@ -227,7 +230,8 @@ class TrackRecord:
             exclude: The row of this record that is the query itself, -1 for none.
 
         Returns:
-            ``(agent, position in keys)`` pairs and their signed weights. Shapes: ``(2, ties)`` and ``(ties,)``.
+            ``(agent, position in keys)`` pairs and their signed weights. Shapes: ``(2, ties)`` and
+            ``(ties,)``.
         """
         known = [(i, self.entity_position[key]) for i, key in enumerate(keys) if key in self.entity_position]
         if not known:

@@ -94,9 +94,6 @@ class VectorStore:
                 self._connection.close()
             self._connection = None
 
-    def __del__(self) -> None:
-        self.close()
-
     def _open(self) -> sqlite3.Connection | None:
         if self._process != os.getpid():  # SQLite connections do not survive a fork
             self._connection, self._process = None, os.getpid()

@@ -1,7 +1,7 @@
 """What a router must beat: the simple ways of choosing, fitted on the same training queries.
 
-All of them need only the router file: the record holds the training part, and the query-only network was trained
-beside the router.
+All of them need only the router file: the record holds the training part, and the query-only network was
+trained beside the router.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ NAMES = (
 )
 
 
-def run_baselines(router: GraphRouter, table: OutcomeTable, groups: Indices, seed: int = 0) -> dict[str, Replay | None]:
+def run_baselines(
+    router: GraphRouter, table: OutcomeTable, groups: Indices, seed: int = 0
+) -> dict[str, Replay | None]:
     """Run every baseline on the same queries.
 
     Args:
@@ -49,7 +51,8 @@ def run_baselines(router: GraphRouter, table: OutcomeTable, groups: Indices, see
         seed: For the random choice.
 
     Returns:
-        What came of each, by name; ``None`` for one that cannot be computed, such as the cheapest without prices.
+        What came of each, by name; ``None`` for one that cannot be computed, such as the cheapest without
+        prices.
     """
     record = router.record
     assert record is not None
@@ -121,10 +124,11 @@ def _column_mean(score: Floats) -> Floats:
 
 
 def _task_means(record: TrackRecord, columns: list[int], mean: Floats, tasks: list[str | None]) -> Table:
-    table = {
-        label: _column_mean(record.score[record.task == i][:, columns]) for i, label in enumerate(record.tasks)
+    means = {
+        label: _column_mean(record.score[record.task == i][:, columns])
+        for i, label in enumerate(record.tasks)
     }
-    return np.stack([table.get(task, mean) if task is not None else mean for task in tasks])
+    return np.stack([mean if task is None else means.get(task, mean) for task in tasks])
 
 
 def _knn(record: TrackRecord, columns: list[int], vectors: Floats) -> Table:
@@ -132,5 +136,3 @@ def _knn(record: TrackRecord, columns: list[int], vectors: Floats) -> Table:
     nearest = min(KNN, similarity.shape[1])
     ids = np.argpartition(-similarity, nearest - 1, axis=1)[:, :nearest]
     return np.stack([_column_mean(record.score[row][:, columns]) for row in ids])
-
-

@@ -14,7 +14,7 @@ from agentroute.types import Embedder, Extractor
 
 
 class CardRouter(DecidingRouter):
-    """Ranks agents by how like the query their cards and examples are; it needs no training and claims no skill.
+    """Ranks agents by how like the query their cards and examples are; claims no skill.
 
     Args:
         embedder: Makes the vectors.

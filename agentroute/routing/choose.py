@@ -1,7 +1,7 @@
 """What validation chooses: how far to trust the network, and whom to ask.
 
-Every policy is tried at every trust, simplest first. A candidate that trusts the network more must beat the one that
-trusts it less by more than chance on the same validation queries: thin data keeps the record.
+Every policy is tried at every trust, simplest first. A candidate that trusts the network more must beat the
+one that trusts it less by more than chance on the same validation queries: thin data keeps the record.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Calibration:
 
     def __call__(self, prior: Floats, network: Floats) -> Floats:
         """Return calibrated log-odds. Shapes: those of the arguments."""
-        return np.asarray(self.scale * (prior + self.trust * (network - prior)) + self.shift, dtype=np.float32)
+        return np.asarray(
+            self.scale * (prior + self.trust * (network - prior)) + self.shift, dtype=np.float32
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,9 @@ class Setting:
 
 
 def calibrate(prior: Floats, network: Floats, score: Floats, trust: float) -> Calibration:
-    """Fit ``sigmoid(scale * logits + shift)`` to recorded scores (Platt 1999, with soft labels, by Newton's method).
+    """Fit ``sigmoid(scale * logits + shift)`` to recorded scores.
+
+    This is Platt's scaling (1999) with soft labels, by Newton's method.
 
     Args:
         prior: Log-odds from the record alone. Shapes: ``(queries, agents)``.

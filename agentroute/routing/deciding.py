@@ -152,7 +152,8 @@ class DecidingRouter(ABC):
         if not stop:
             free = ~asked
             if budget_left_usd is not None:
-                free &= ~(cost > budget_left_usd)  # an unknown price is the budget's business, not the router's
+                # An unknown price is the budget's business, not the router's.
+                free &= ~(cost > budget_left_usd)
             if free.any():
                 chosen = self.policy.select(logits, cost, free[None])[0] & free
                 chosen = _best(chosen, logits[0], limits.max_agents)

@@ -1,7 +1,7 @@
 """Router files: one safetensors file with everything in it, checked before use and replaced whole.
 
-The header's metadata holds the manifest as JSON, and a sha256 over the manifest and every tensor: a flipped bit
-anywhere is found. Nothing in such a file can run code.
+The header's metadata holds the manifest as JSON, and a sha256 over the manifest and every tensor: a flipped
+bit anywhere is found. Nothing in such a file can run code.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def load(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Tensors]:
         text, expected = header["__metadata__"]["manifest"], header["__metadata__"]["sha256"]
         manifest = json.loads(text)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RouterFileError(f"{path} is not a whole router file ({type(error).__name__}); {remedy}") from None
+        kind = type(error).__name__
+        raise RouterFileError(f"{path} is not a whole router file ({kind}); {remedy}") from None
     if _digest(text, dict(sorted(tensors.items()))) != expected:
         raise RouterFileError(f"{path} is damaged: its content does not match its sha256; {remedy}")
     if manifest.get("format") != FORMAT:

@@ -44,8 +44,10 @@ class RelationalConv(nn.Module):
 
     .. math:: h'_v = W_{t(v)} h_v + \sum_r W_r \frac{1}{|N_r(v)|} \sum_{u \in N_r(v)} w_{uv} h_u
 
-    This is the relational convolution of https://arxiv.org/abs/1703.06103, equation 2, with edge weights, which
-    may be negative: an agent that does badly where an entity is named sends the opposite of one that does well.
+    This is the relational convolution of https://arxiv.org/abs/1703.06103, equation 2, with edge weights,
+    which may be negative: an agent that does badly where an entity is named sends the opposite of one that
+    does
+    well.
 
     Shapes: node features ``(nodes, hidden_channels)`` per type, in and out.
     """
@@ -111,8 +113,8 @@ class RouterGNN(nn.Module):
         # How far to believe the agent's mean, its shift by task, its shift by neighbours.
         self.belief = nn.Parameter(torch.tensor([1.0, 1.0, 0.3]))
         for head in (self.gain, self.right):
-            nn.init.zeros_(head[-1].weight)
-            nn.init.zeros_(head[-1].bias)
+            for parameter in head[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Score every agent and every answer.
@@ -126,13 +128,15 @@ class RouterGNN(nn.Module):
         h = {kind: self.dropout(torch.relu(self.lin[kind](x))) for kind, x in data.x_dict.items()}
         for conv, norm in zip(self.conv, self.norm, strict=True):
             update = conv(h, data.edge_index_dict, data.edge_weight_dict)
-            h = {kind: norm[kind](h[kind] + self.dropout(torch.relu(update[kind]))) for kind in h}
+            h = {
+                kind: layer(h[kind] + self.dropout(torch.relu(update[kind]))) for kind, layer in norm.items()
+            }
         agent, query, suits = h["agent"], h["query"][data["agent"].batch], data["agent"].suits
         known = torch.relu(self.suits(suits))
-        gain = suits[:, :3] @ self.belief + self.gain(torch.cat([agent, query, agent * query, known], dim=1)).squeeze(1)
+        features = torch.cat([agent, query, agent * query, known], dim=1)  # (agents, 4 * hidden)
+        gain = suits[:, :3] @ self.belief + self.gain(features).squeeze(1)
         answer, giver = h["answer"], data["answer"].gave
         right = gain[giver] + self.right(
             torch.cat([answer, agent[giver], h["query"][data["answer"].batch]], dim=1)
         ).squeeze(1)
         return gain, right
-

@@ -25,9 +25,10 @@ class Policy(ABC):
     """Chooses agents from their scores.
 
     Args:
-        temperature: Voting weights are proportional to odds to the power 1 / temperature: small values trust the
-            best agent alone, large ones count heads. At 1 this is the optimal vote of independent agents up to a
-            constant (https://doi.org/10.2307/2526438).
+        temperature: Voting weights are proportional to odds to the power 1 / temperature: small values
+            trust the best agent alone, large ones count heads. At 1 this is the optimal vote of independent
+            agents up
+            to a constant (https://doi.org/10.2307/2526438).
     """
 
     temperature: float = 1.0
@@ -57,7 +58,8 @@ class Policy(ABC):
             members: Who votes. Shapes: ``(batch, agents)``.
 
         Returns:
-            Non-negative weights that sum to 1 over the members of each row, 0 elsewhere. Shapes: as ``logits``.
+            Non-negative weights that sum to 1 over the members of each row, 0 elsewhere. Shapes: as
+            ``logits``.
         """
         scaled = np.where(members, logits.astype(np.float64) / self.temperature, -np.inf)
         top = np.max(scaled, axis=1, keepdims=True, initial=-1e9)
@@ -87,7 +89,7 @@ class TopK(Policy):
 
 @dataclass(frozen=True, kw_only=True)
 class Nucleus(Policy):
-    """Asks the smallest set, best first, whose voting weights reach ``p`` of all, and at most ``most`` agents."""
+    """Asks the smallest set, best first, whose voting weights reach ``p`` of all; at most ``most`` agents."""
 
     p: float = 0.8
     most: int = 5
@@ -95,7 +97,7 @@ class Nucleus(Policy):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.p <= 1 or self.most < 1:
-            raise InputError(f"p is {self.p} and most is {self.most}; p must be in (0, 1] and most at least 1")
+            raise InputError(f"p={self.p}, most={self.most}; p must be in (0, 1] and most at least 1")
 
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
         """Choose whom to ask; see ``Policy.select``."""
@@ -104,15 +106,16 @@ class Nucleus(Policy):
         # An agent is needed when those before it fall short of p; rounding must not ask for one more.
         before = np.cumsum(ordered, axis=1) - ordered
         size = (before < self.p - 1e-9).sum(axis=1, keepdims=True)
-        return (rank < np.minimum(np.maximum(size, 1), self.most)) & free
+        return np.asarray((rank < np.minimum(np.maximum(size, 1), self.most)) & free)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriceAware(Policy):
     """Asks an agent while what it should add is worth its price.
 
-    The set grows greedily. With ``s`` the expected score so far, agent ``a`` is worth ``(1 - s) * p_a * novelty
-    - price_weight * cost_a / mean cost``; the first agent is chosen by ``p_a - price_weight * cost_a / mean
+    The set grows greedily. With ``s`` the expected score so far, agent ``a`` is worth ``(1 - s) * p_a *
+    novelty - price_weight * cost_a / mean cost``; the first agent is chosen by ``p_a - price_weight * cost_a
+    / mean
     cost``. An unknown price counts as the highest known one; where none is known, every call costs the same.
 
     Args:
@@ -186,7 +189,7 @@ def make_policy(settings: Mapping[str, Any]) -> Policy:
 
 
 def _rank(logits: Table, free: Mask) -> npt.NDArray[np.intp]:
-    """Return each agent's place among the free ones, best 0; those not free come after all places that count."""
+    """Return each agent's place among the free ones, best 0; those not free come after them all."""
     order = np.argsort(np.where(free, -logits, np.inf), axis=1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(logits.shape[1])[None], axis=1)

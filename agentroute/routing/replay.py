@@ -1,6 +1,7 @@
 """What a policy would have scored on recorded outcomes: whole tables at once, the same rules as a live run.
 
-A live run asks the selection of each round, and asks again while nobody has answered; then it votes. So does this.
+A live run asks the selection of each round, and asks again while nobody has answered; then it votes. So
+does this.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def vote(groups: Indices, weights: Table) -> tuple[Indices, Table]:
         weights: Weight per agent; 0 takes no part. Shapes: ``(queries, agents)``.
 
     Returns:
-        The winning group's heaviest agent per query, -1 where nobody voted, and the share of the weight behind
-        it. Shapes: ``(queries,)`` twice.
+        The winning group's heaviest agent per query, -1 where nobody voted, and the share of the weight
+        behind it. Shapes: ``(queries,)`` twice.
     """
     votes = (groups >= 0) & (weights > 0)
     weights = np.where(votes, weights, 0.0)

@@ -144,7 +144,7 @@ class GraphRouter(DecidingRouter):
             cheapest = min((s.cost_usd for s in self.tried if s.cost_usd is not None), default=None)
             raise InputError(
                 f"no setting of this router keeps to max_calls={max_calls}, max_cost_usd={max_cost_usd}; "
-                f"the lowest are 1 call and {'an unknown cost' if cheapest is None else f'{cheapest:.6f} USD'}"
+                f"the lowest are 1 call and {'unknown' if cheapest is None else f'{cheapest:.6f}'} USD"
             )
         return self.using(found)
 
@@ -254,7 +254,8 @@ class GraphRouter(DecidingRouter):
             )
         if width != SUITS_DIM:
             raise RouterFileError(
-                f"{folder}: trained on graphs with {width} features per tie, these have {SUITS_DIM}; train again"
+                f"{folder}: trained on graphs with {width} features per tie, these have {SUITS_DIM}; "
+                "train it again"
             )
         return router
 

@@ -1,7 +1,7 @@
 """The trained network without torch: the same forward pass in numpy.
 
-Deciding must start in a fraction of a second, and importing torch alone takes several. A test holds this file and
-``gnn.py`` within 1e-5 of each other on random graphs, empty node types included.
+Deciding must start in a fraction of a second, and importing torch alone takes several. A test holds this
+file and ``gnn.py`` within 1e-5 of each other on random graphs, empty node types included.
 """
 
 from __future__ import annotations
@@ -97,4 +97,5 @@ class _Mean:
         self._counts = np.diff(self._starts, append=len(target)).astype(np.float32)[:, None]
 
     def __call__(self, message: Floats) -> tuple[Indices, Floats]:
-        return self._rows, np.add.reduceat(message[self._order], self._starts, axis=0) / self._counts
+        sums = np.add.reduceat(message[self._order], self._starts, axis=0)
+        return self._rows, np.asarray(sums / self._counts, dtype=np.float32)

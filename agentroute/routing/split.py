@@ -37,7 +37,8 @@ def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = Tr
     """Split queries by a hash of their text, so that equal questions stay together.
 
     A folder may bring its own split: ``meta: {"split": "train" | "test"}`` on every query. Queries of one
-    ``meta: {"template": ...}`` then go to training or to validation together, so that validation is as new as test.
+    ``meta: {"template": ...}`` then go to training or to validation together, so that validation is as new
+    as test.
 
     Args:
         records: The queries.
@@ -50,7 +51,8 @@ def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = Tr
     named = np.array([str(record.meta.get("split") or "") for record in records])
     own = bool(len(named)) and set(named.tolist()) <= {"train", "test"}
     keys = [
-        str(record.meta["template"]) if own and record.meta.get("template") else _key(record) for record in records
+        str(record.meta["template"]) if own and record.meta.get("template") else _key(record)
+        for record in records
     ]
     if own:
         test = named == "test"
@@ -60,7 +62,9 @@ def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = Tr
         test = np.zeros(len(records), dtype=bool)
     chosen = np.array([_chance(key, seed, "validation") < VALIDATION_SHARE for key in keys], dtype=bool)
     return Split(
-        train=np.flatnonzero(~test & ~chosen), validation=np.flatnonzero(~test & chosen), test=np.flatnonzero(test)
+        train=np.flatnonzero(~test & ~chosen),
+        validation=np.flatnonzero(~test & chosen),
+        test=np.flatnonzero(test),
     )
 
 

@@ -1,7 +1,9 @@
 """Training: recorded outcomes to a router.
 
-The order is: split, remember the training part, learn corrections to that memory, then let validation choose how
-far to trust them and whom to ask. The test part is left alone; the router file remembers which queries it holds.
+The order is: split, remember the training part, learn corrections to that memory, then let validation
+choose how far to trust them and whom to ask. The test part is left alone; the router file remembers which
+queries it
+holds.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 
 from agentroute.errors import OutcomeError
@@ -51,7 +53,8 @@ class TrainConfig:
         batch_size: Queries in one step.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
-        hide_record: Share of agents shown as newcomers in each step, so that the network learns to score them.
+        hide_record: Share of agents shown as newcomers in each step, so that the network learns to score
+            them.
         listwise: Weight of the ranking loss beside the loss of each single score.
         call_price: Score (0 to 1) that asking one more agent must bring before validation prefers it.
         sparse_share: Agents that ran on a smaller share of the queries are left out.
@@ -73,7 +76,7 @@ def train(
     folder: str | os.PathLike[str] | OutcomeFolder,
     out: str | os.PathLike[str] | None = None,
     *,
-    config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
+    config: TrainConfig = TrainConfig(),
     without: Sequence[str] = (),
     held_out: bool = True,
     embedder: str | Embedder = "minilm",
@@ -159,7 +162,8 @@ def train(
         baseline=baseline,
         manifest=manifest,
     )
-    parts = [router.evidence(validation_graphs[i : i + BATCH]) for i in range(0, len(validation_graphs), BATCH)]
+    starts = range(0, len(validation_graphs), BATCH)
+    parts = [router.evidence(validation_graphs[start : start + BATCH]) for start in starts]
     prior, network = (np.concatenate(part) for part in zip(*parts, strict=True))
     router.tried = settings(prior, network, router.cost(table.agents), judged, answer_groups(judged))
     chosen = best(router.tried, config.call_price)
@@ -222,7 +226,10 @@ def fit(
                 total += loss.item() * len(rows)
             model.eval()
             with torch.no_grad():
-                losses = [float(_loss(model(d)[0].view(len(s), -1), s, config.listwise)) * len(s) for d, s in held]
+                losses = [
+                    float(_loss(model(data)[0].view(len(aim), -1), aim, config.listwise)) * len(aim)
+                    for data, aim in held
+                ]
             validation = sum(losses) / max(len(validation_graphs), 1)
             history.append({"train": round(total / len(graphs), 5), "validation": round(validation, 5)})
             tell("training", epoch + 1, config.epochs)
@@ -282,8 +289,8 @@ def fit_query_only(
 def _loss(gain: Tensor, score: Tensor, listwise: float) -> Tensor:
     """Return the loss of every score that was recorded, and of the order among them.
 
-    The second part is the KL divergence of AgentRouter (arXiv 2510.05445): the target is a softmax of the scores
-    over 0.25.
+    The second part is the KL divergence of AgentRouter (arXiv 2510.05445): the target is a softmax of the
+    scores over 0.25.
     """
     ran = ~torch.isnan(score)
     target = torch.where(ran, score, torch.zeros_like(score))
@@ -297,7 +304,7 @@ def _loss(gain: Tensor, score: Tensor, listwise: float) -> Tensor:
 
 
 def _hide(data: HeteroData, graphs: int, share: float) -> HeteroData:
-    """Show some agents as newcomers: the pool's estimates instead of their own, and no ties from their outcomes."""
+    """Show some agents as newcomers: with the pool's estimates, and without ties from their outcomes."""
     suits = data["agent"].suits
     hidden = torch.rand(len(suits)) < share
     pool = suits.view(graphs, -1, suits.shape[1])[..., :ESTIMATES_DIM].mean(dim=1)
@@ -350,4 +357,4 @@ def _check(table: OutcomeTable, where: str) -> None:
     if len(table.agents) < 1:
         raise OutcomeError(f"{where}: no agent ran on half of the queries; collect more outcomes first")
     if len(table.queries) < 20:
-        raise OutcomeError(f"{where}: {len(table.queries)} queries; at least 20 are needed to train and to choose")
+        raise OutcomeError(f"{where}: {len(table.queries)} queries; training needs at least 20")

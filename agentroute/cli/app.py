@@ -1,0 +1,72 @@
+"""The commands, gathered; and what every one of them does when it fails.
+
+Exit codes: 0 done; 2 something given cannot be used; 10 a degraded answer under ``--strict``; 20 nobody answered;
+21 the budget and 22 the time ran out before an answer; 23 something could not be written; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from agentroute.cli.asking import ask, check, route
+from agentroute.cli.learning import collect, evaluate, train
+from agentroute.errors import AgentRouteError, StorageError
+
+INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Ends every command that fails with one message and an exit code, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AgentRouteError as error:
+            _end(str(error), error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has seen enough
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            _end(f"{where}{error.strerror or error}", StorageError.exit_code)
+        except KeyboardInterrupt as interrupt:
+            _end(str(interrupt) or "interrupted; nothing was saved", INTERRUPTED)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from agentroute import __version__
+
+        typer.echo(f"agentroute {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def agentroute(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Several agents, one good answer at a known price."""
+
+
+for command in (check, ask, route, collect, train, evaluate):
+    app.command()(command)
+
+
+def _end(message: str, code: int) -> None:
+    typer.secho(message, fg="red", err=True)
+    sys.exit(code)

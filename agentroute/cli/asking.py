@@ -1,0 +1,146 @@
+"""``agentroute check | ask | route``: looking at a team, and asking it.
+
+Everything heavy is imported inside the commands, so that each pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agentroute.cli.options import Allow, Deadline, Json, MaxCost, Registry, Router, registry_path
+from agentroute.cli.output import dollars, plain, print_json, print_table, tell
+from agentroute.types import RunResult
+
+STRICT_CODE = 10
+
+Question = Annotated[str, typer.Argument(help="The question.", metavar="QUERY", show_default=False)]
+
+
+def check(
+    registry: Annotated[
+        Path | None, typer.Argument(help="The registry file; ./agents.yaml by default.")
+    ] = None,
+    allow: Allow = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema for editors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a registry, and list its agents."""
+    from agentroute.registry import AgentRegistry, json_schema
+
+    if schema:
+        print_json(json_schema())
+        return
+    from agentroute.running.agents import build_team
+
+    path = registry_path(registry)
+    team = AgentRegistry.from_yaml(path)
+    build_team(team, tuple(allow or ()))
+    warnings = team.check()
+    if as_json:
+        print_json(
+            {"registry": str(path), "hash": team.hash, "agents": list(team.ids), "warnings": list(warnings)}
+        )
+        return
+    rows = [(spec.id, spec.kind, spec.model or spec.function or spec.runnable or "") for spec in team]
+    print_table(("agent", "kind", "runs"), rows)
+    for line in warnings:
+        tell(f"warning: {line}")
+    typer.echo(f"{path}: {len(team)} agents, no errors, {len(warnings)} warnings")
+
+
+def ask(
+    query: Question,
+    registry: Registry = None,
+    router: Router = None,
+    allow: Allow = None,
+    max_cost_usd: MaxCost = None,
+    deadline: Deadline = None,
+    max_rounds: Annotated[int | None, typer.Option(help="Waves of agents at most.", min=1)] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help=f"Exit with {STRICT_CODE} when anything went wrong on the way.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Answer a question with the team, and show who was asked."""
+    result = _team(registry, router, allow, _limits(max_cost_usd, deadline, max_rounds)).run(query)
+    if as_json:
+        from agentroute.types import to_plain
+
+        print_json(to_plain(result))
+    else:
+        _show(result)
+    if strict and result.status != "complete":
+        raise typer.Exit(STRICT_CODE)
+
+
+def route(
+    query: Question,
+    registry: Registry = None,
+    router: Router = None,
+    allow: Allow = None,
+    max_cost_usd: MaxCost = None,
+    as_json: Json = False,
+) -> None:
+    """Say who would be asked, and ask nobody."""
+    from agentroute.pipeline import NO_ROUTER
+
+    decision = _team(registry, router, allow, _limits(max_cost_usd)).route(query)
+    if as_json:
+        from agentroute.types import to_plain
+
+        print_json(to_plain(decision))
+        return
+    if router is None:
+        tell(NO_ROUTER)
+    if decision.abstained:
+        tell(f"nobody would be asked: {decision.reason}")
+    weights = decision.weights
+    rows = [
+        (
+            r.agent,
+            f"{weights[r.agent]:.2f}" if r.agent in weights else "",
+            f"{r.score:.3f}",
+            dollars(r.cost_usd),
+        )
+        for r in sorted(decision.ranking, key=lambda r: (-weights.get(r.agent, 0.0), -r.score))
+    ]
+    print_table(("agent", "weight", "score", "cost"), rows, bold=len(weights))
+
+
+def _limits(
+    max_cost_usd: float | None = None, deadline: float | None = None, max_rounds: int | None = None
+) -> Any:
+    from agentroute.types import Limits
+
+    given = {"max_cost_usd": max_cost_usd, "deadline_s": deadline, "max_rounds": max_rounds}
+    return Limits(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _team(registry: Path | None, router: Path | None, allow: list[str] | None, limits: Any) -> Any:
+    from agentroute.pipeline import AgentRoute
+
+    return AgentRoute.from_yaml(registry_path(registry), router, allow=tuple(allow or ()), limits=limits)
+
+
+def _show(result: RunResult) -> None:
+    typer.echo(plain(result.answer))
+    typer.echo("")
+    weights = result.decisions[-1].weights if result.decisions else {}
+    rows = []
+    for answer in result.answers:
+        said = (
+            answer.text if answer.status == "ok" else f"({answer.status.replace('_', ' ')}: {answer.error})"
+        )
+        seconds = "" if answer.latency_s is None else f"{answer.latency_s:.2f}"
+        line = " ".join(plain(said).split())
+        short = line if len(line) <= 48 else f"{line[:47]}…"
+        weight = f"{weights.get(answer.agent, 0.0):.2f}" if answer.status == "ok" else ""
+        rows.append((answer.agent, weight, short, seconds, dollars(answer.usage.cost_usd)))
+    print_table(("agent", "weight", "answer", "seconds", "cost"), rows)
+    confidence = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
+    typer.echo(f"{result.status}{confidence}, cost {dollars(result.usage.cost_usd)}, run {result.run_id}")
+    for line in result.problems:
+        tell(f"problem: {plain(line)}")

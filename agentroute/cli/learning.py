@@ -1,0 +1,201 @@
+"""``agentroute collect | train | evaluate``: from questions to a router that is known to be worth it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agentroute.cli.options import Allow, Deadline, Json, MaxCalls, MaxCost, Seed, Without
+from agentroute.cli.output import dollars, print_json, print_table, tell
+from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, InputError, MissingExtraError
+
+WORKBENCH = "workbench"
+
+
+def collect(
+    registry: Annotated[Path, typer.Argument(help="The registry file.", show_default=False)],
+    questions: Annotated[
+        str, typer.Argument(help=f"A queries.jsonl, or the word {WORKBENCH}.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The outcome folder; made if missing.")],
+    metric: Annotated[
+        str | None, typer.Option(help="exact_match, token_f1, numeric or choice; else each query's own.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(help="Agents at work at once.", min=1, max=1_000)] = 8,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask those again that failed before.")] = False,
+    allow: Allow = None,
+    max_cost_usd: MaxCost = None,
+    deadline: Deadline = None,
+    as_json: Json = False,
+) -> None:
+    """Run every agent on every question and record how it did; again, to go on where it stopped."""
+    from agentroute.evaluation.collect import collect as run
+    from agentroute.evaluation.progress import progress_bar
+    from agentroute.types import Limits
+
+    again = f"the outcomes so far are kept in {out}; run the same command again to go on"
+    try:
+        with progress_bar() as bar:
+            report = run(
+                registry,
+                _questions(questions),
+                out,
+                metric=metric,
+                concurrency=concurrency,
+                limits=Limits(max_cost_usd=max_cost_usd, deadline_s=deadline),
+                retry=retry,
+                allow=tuple(allow or ()),
+                progress=bar,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {again}") from None
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _show_means(out)
+        typer.echo(
+            f"{out}: {report.recorded:,} recorded in {report.seconds:.1f} s, {report.kept:,} were there, "
+            f"{report.declined:,} declined, {report.failed:,} failed, cost {dollars(report.usage.cost_usd)}"
+        )
+    for line in report.problems:
+        tell(line)
+    if report.stopped is not None:
+        kind = BudgetError if report.stopped.startswith("budget") else DeadlineError
+        raise kind(f"stopped before the last question; {again}, with more room")
+    if report.recorded and report.failed == report.recorded:
+        raise AllAgentsFailedError(
+            "no agent answered any question; mend the cause, then run again with --retry"
+        )
+
+
+def train(
+    folder: Annotated[Path, typer.Argument(help="The outcome folder.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to save the router.")],
+    seed: Seed = 0,
+    without: Without = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data, at most.", min=1)] = None,
+    embedder: Annotated[str, typer.Option(help="minilm, hashing, or st:NAME.")] = "minilm",
+    bundle_encoder: Annotated[
+        bool, typer.Option("--bundle-encoder", help="Put the encoder beside the router.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Train on all queries, with none held out for evaluate.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a router on recorded outcomes."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; a router is saved into a folder: give another --out")
+    if bundle_encoder and embedder != "minilm":
+        raise InputError(f"--bundle-encoder copies the encoder of minilm; {embedder} has none to copy")
+    from agentroute.evaluation.progress import progress_bar
+
+    try:
+        from agentroute.routing.train import TrainConfig
+        from agentroute.routing.train import train as run
+    except ImportError:
+        raise MissingExtraError("training", "train") from None
+    config = TrainConfig(seed=seed) if epochs is None else TrainConfig(seed=seed, epochs=epochs)
+    with progress_bar() as bar:
+        router = run(
+            folder,
+            out,
+            config=config,
+            without=tuple(without or ()),
+            held_out=not everything,
+            embedder=embedder,
+            progress=bar,
+        )
+    if bundle_encoder:
+        from agentroute.knowledge.minilm import MiniLMEmbedder
+        from agentroute.routing.router import ENCODER_FOLDER
+
+        MiniLMEmbedder().bundle(out / ENCODER_FOLDER)
+    facts: dict[str, Any] = {name: router.manifest[name] for name in ("data", "queries", "sparse", "seconds")}
+    facts |= {"router": str(out), "agents": list(router.record.agents), "setting": router.setting.plain()}
+    if as_json:
+        print_json(facts)
+        return
+    if facts["sparse"]:
+        tell(f"left out, since they ran on too few queries: {', '.join(facts['sparse'])}")
+    parts = ", ".join(f"{count:,} {name}" for name, count in facts["queries"].items())
+    typer.echo(
+        f"{out}: {len(facts['agents'])} agents, queries {parts}; validation score {router.setting.score:.3f} "
+        f"with {router.setting.calls:.2f} calls; {facts['seconds']} s"
+    )
+
+
+def evaluate(
+    router: Annotated[Path, typer.Argument(help="The trained router.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="The outcome folder.", show_default=False)],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the results here; - for stdout.", metavar="FILE")
+    ] = None,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Draw score against cost here.", metavar="FILE")
+    ] = None,
+    max_calls: MaxCalls = None,
+    max_cost_usd: MaxCost = None,
+    without: Without = None,
+    seed: Seed = 0,
+    no_control: Annotated[
+        bool, typer.Option("--no-control", help="Skip the shuffled-label control.")
+    ] = False,
+) -> None:
+    """Compare a router with everything it has to beat."""
+    to_stdout = json_file is not None and str(json_file) == "-"
+    if json_file is not None and not to_stdout and not json_file.absolute().parent.is_dir():
+        raise InputError(f"{json_file.parent} is not a folder; make it first, or give another --json FILE")
+    if plot_file is not None:
+        from agentroute.evaluation.picture import check_picture
+
+        check_picture(plot_file)
+    from agentroute.evaluation.compare import evaluate as run
+    from agentroute.evaluation.progress import progress_bar
+
+    with progress_bar() as bar:
+        report = run(
+            router,
+            folder,
+            seed=seed,
+            max_calls=max_calls,
+            max_cost_usd=max_cost_usd,
+            without=tuple(without or ()),
+            control=not no_control,
+            progress=bar,
+        )
+    if to_stdout:
+        print_json(report.to_json())
+    else:
+        from rich.console import Console
+
+        Console().print(report)
+        if json_file is not None:
+            json_file.write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n", "utf-8")
+    if plot_file is not None:
+        report.plot(plot_file)
+
+
+def _questions(named: str) -> Any:
+    if named == WORKBENCH:
+        from importlib import import_module  # the workbench is a leaf: nothing depends on it
+
+        return import_module("agentroute.workbench.questions").records()
+    return Path(named)
+
+
+def _show_means(folder: Path) -> None:
+    import numpy as np
+
+    from agentroute.outcomes import OutcomeFolder
+
+    table = OutcomeFolder.open(folder).table()
+    rows = []
+    for column, name in enumerate(table.agent_ids):
+        scores = table.score[:, column]
+        ran = int(table.ran[:, column].sum())
+        rows.append((name, f"{np.nanmean(scores):.3f}" if ran else "-", f"{ran:,}"))
+    print_table(("agent", "score", "queries"), sorted(rows, key=lambda row: row[1], reverse=True))

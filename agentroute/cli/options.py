@@ -1,0 +1,72 @@
+"""Options that several commands share, and how their values are checked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentroute.errors import InputError
+
+DEFAULT_REGISTRY = Path("agents.yaml")
+
+
+def _positive(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{value} is not a finite number above 0")
+    return value
+
+
+def _not_negative(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise typer.BadParameter(f"{value} is not a finite number of 0 or more")
+    return value
+
+
+Registry = Annotated[
+    Path | None, typer.Option("--registry", "-r", help="The team; ./agents.yaml when not given.")
+]
+Router = Annotated[
+    Path | None, typer.Option("--router", help="A trained router; without one, descriptions decide.")
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", help="A module whose code the registry may name; may be repeated.", metavar="MOD"
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost-usd", help="Cap in US dollars.", callback=_not_negative)
+]
+Deadline = Annotated[
+    float | None, typer.Option("--deadline", help="Cap in seconds.", callback=_positive, metavar="SECONDS")
+]
+MaxCalls = Annotated[
+    float | None,
+    typer.Option("--max-calls", help="Agents asked a query, in the mean.", callback=_positive),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="An agent to leave out; may be repeated.", metavar="AGENT"),
+]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed, the same result.", min=0, max=2**32 - 1)]
+
+
+def registry_path(given: Path | None) -> Path:
+    """Return the registry to use.
+
+    Args:
+        given: What ``--registry`` says.
+
+    Returns:
+        That, or ``agents.yaml`` of the working folder.
+
+    Raises:
+        InputError: Neither is there.
+    """
+    if given is None and not DEFAULT_REGISTRY.is_file():
+        raise InputError("no registry: give --registry FILE, or work in a folder that has an agents.yaml")
+    return given or DEFAULT_REGISTRY

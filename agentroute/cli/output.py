@@ -1,0 +1,52 @@
+"""What the commands print: plain lines, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def tell(line: str) -> None:
+    """Print a remark to stderr."""
+    typer.secho(line, fg="yellow", err=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, bold: int = 0) -> None:
+    """Print a table; every column but the first is set to the right.
+
+    Args:
+        columns: Their names.
+        rows: Their cells.
+        bold: How many rows from the top stand out.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left", no_wrap=not place)
+    for place, row in enumerate(rows):
+        # Text, not str: a name or an answer must not be read as markup.
+        table.add_row(*(Text(cell) for cell in row), style="bold" if place < bold else None)
+    Console(file=sys.stdout).print(table)
+
+
+def plain(text: str) -> str:
+    """Return text without the control characters that could command a terminal; line ends and tabs stay."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def dollars(cost: float | None) -> str:
+    """Write a price in words that keep unknown apart from free."""
+    return "unknown" if cost is None else f"${cost:.6f}".rstrip("0").rstrip(".") if cost else "$0"
