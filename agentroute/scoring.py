@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from fractions import Fraction
 
 from agentroute.answers import answer_kind, normal_form
+from agentroute.answers.literals import number_value
 from agentroute.errors import InputError
-from agentroute.literals import number_value
 
 Metric = Callable[[str, Sequence[str]], float]
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentroute.answers import READ_CHARS, answer_kind, group_equal, normal_form, vote
+from agentroute.answers.literals import number_value
 from agentroute.errors import InputError
-from agentroute.literals import number_value
 
 PIECES = (
     "The answer is ",

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentroute.errors import InputError, OutcomeError, RegistryError, StorageError
-from agentroute.jsonl import MAX_LINE, Problems, read_jsonl
 from agentroute.outcomes import (
     Outcome,
     OutcomeFolder,
@@ -25,6 +24,7 @@ from agentroute.outcomes import (
     outcome_from_answer,
     read_queries,
 )
+from agentroute.outcomes.jsonl import MAX_LINE, Problems, read_jsonl
 from agentroute.registry import AgentRegistry
 from agentroute.types import AgentSpec, Answer, Passage, Query, Step, Usage
 

@@ -11,7 +11,7 @@ import yaml
 
 from agentroute.effort.levels import applied, levels_for
 from agentroute.registry import AgentRegistry, json_schema
-from agentroute.rows.keys import TOP_KEYS, fields_of, shared_keys
+from agentroute.registry.keys import TOP_KEYS, fields_of, shared_keys
 from agentroute.types import EFFORTS, AgentSpec, EffortRange, Price, RefinerSpec
 
 AGENTS = Path(__file__).parent.parent / "agents"

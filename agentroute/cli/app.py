@@ -1,7 +1,7 @@
 """The commands, gathered; and what every one of them does when it fails.
 
-Exit codes: 0 done; 2 something given cannot be used; 10 a degraded answer under ``--strict``; 20 nobody answered;
-21 the budget and 22 the time ran out before an answer; 23 something could not be written; 130 interrupted.
+Exit codes: 0 done; 2 something given cannot be used; 10 a degraded answer under ``--strict``; 20 nobody
+answered; 21 the budget and 22 the time ran out first; 23 something could not be written; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def check(
         )
         return
     rows = [(spec.id, spec.kind, spec.model or spec.function or spec.runnable or "") for spec in team]
-    print_table(("agent", "kind", "runs"), rows)
+    print_table(("agent", "kind", "runs"), rows, words=3)
     for line in warnings:
         tell(f"warning: {line}")
     typer.echo(f"{path}: {len(team)} agents, no errors, {len(warnings)} warnings")
@@ -138,8 +138,8 @@ def _show(result: RunResult) -> None:
         line = " ".join(plain(said).split())
         short = line if len(line) <= 48 else f"{line[:47]}…"
         weight = f"{weights.get(answer.agent, 0.0):.2f}" if answer.status == "ok" else ""
-        rows.append((answer.agent, weight, short, seconds, dollars(answer.usage.cost_usd)))
-    print_table(("agent", "weight", "answer", "seconds", "cost"), rows)
+        rows.append((answer.agent, short, weight, seconds, dollars(answer.usage.cost_usd)))
+    print_table(("agent", "answer", "weight", "seconds", "cost"), rows, words=2)
     confidence = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
     typer.echo(f"{result.status}{confidence}, cost {dollars(result.usage.cost_usd)}, run {result.run_id}")
     for line in result.problems:

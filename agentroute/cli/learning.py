@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -172,7 +173,7 @@ def evaluate(
     else:
         from rich.console import Console
 
-        Console().print(report)
+        Console(width=None if sys.stdout.isatty() else 100).print(report)
         if json_file is not None:
             json_file.write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n", "utf-8")
     if plot_file is not None:

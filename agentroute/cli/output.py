@@ -20,12 +20,15 @@ def tell(line: str) -> None:
     typer.secho(line, fg="yellow", err=True)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, bold: int = 0) -> None:
-    """Print a table; every column but the first is set to the right.
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1, bold: int = 0
+) -> None:
+    """Print a table.
 
     Args:
         columns: Their names.
         rows: Their cells.
+        words: How many columns from the left hold words; the others are set to the right.
         bold: How many rows from the top stand out.
     """
     from rich.box import SIMPLE_HEAD
@@ -35,11 +38,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, bold: 
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for place, name in enumerate(columns):
-        table.add_column(name, justify="right" if place else "left", no_wrap=not place)
+        table.add_column(name, justify="left" if place < words else "right", no_wrap=not place)
     for place, row in enumerate(rows):
         # Text, not str: a name or an answer must not be read as markup.
         table.add_row(*(Text(cell) for cell in row), style="bold" if place < bold else None)
-    Console(file=sys.stdout).print(table)
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
 def plain(text: str) -> str:

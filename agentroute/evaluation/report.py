@@ -110,11 +110,14 @@ class Report:
 
     def table(self) -> Table:
         """Return the results as a table for the terminal."""
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=f"{self.data}: {self.n_queries:,} queries, {len(self.agents)} agents")
+        title = Text(f"{self.data}: {self.n_queries:,} queries, {len(self.agents)} agents")
+        table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         table.add_column("policy", no_wrap=True)
-        for name in ("score", "95% interval", "gain in points", "USD a query", "calls", "seconds"):
+        for name in ("score", "95%", "gain in points, 95%", "USD", "calls", "sec"):
             table.add_column(name, justify="right", no_wrap=True)
         for name, policy in self.policies.items():
             style = "bold" if name == "agentroute" else "dim" if name == "oracle" else None
@@ -145,7 +148,7 @@ class Report:
     def __str__(self) -> str:
         from rich.console import Console
 
-        page = Console(file=StringIO(), width=110, color_system=None, legacy_windows=False)
+        page = Console(file=StringIO(), width=100, color_system=None, legacy_windows=False)
         page.print(self)
         text: str = page.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
         return "\n".join(line.rstrip() for line in text.splitlines())
@@ -176,8 +179,8 @@ def _cells(policy: PolicyScore | None) -> tuple[str, ...]:
     if policy is None:
         return ("-",) * 6
     return (
-        f"{policy.score:.3f}",
-        f"{policy.score_low:.3f} .. {policy.score_high:.3f}",
+        _share(policy.score),
+        f"{_share(policy.score_low)}-{_share(policy.score_high)}",
         _points(policy),
         "-" if policy.cost_usd is None else f"{policy.cost_usd:.2g}" if policy.cost_usd else "0",
         f"{policy.calls:.2f}",
@@ -185,7 +188,11 @@ def _cells(policy: PolicyScore | None) -> tuple[str, ...]:
     )
 
 
+def _share(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
+
+
 def _points(policy: PolicyScore) -> str:
     if policy.gain == policy.gain_low == policy.gain_high == 0:
         return "0"
-    return f"{100 * policy.gain:+.1f} ({100 * policy.gain_low:+.1f} .. {100 * policy.gain_high:+.1f})"
+    return f"{100 * policy.gain:+.1f} ({100 * policy.gain_low:+.1f} {100 * policy.gain_high:+.1f})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ SHARPNESS = 12.0
 """Neighbour weight is exp(SHARPNESS * cosine)."""
 
 ESTIMATES_DIM = 5
-"""Log-odds of the mean, shift by task, shift by neighbours, nearness of the neighbours, whether all this is known."""
+"""Log-odds of the mean; shifts by task and by neighbours; nearness of the neighbours; whether it is known."""
 
 
 def logit(p: npt.NDArray[np.floating]) -> Floats:
@@ -111,6 +112,47 @@ class TrackRecord:
             entity_of=np.array(pairs, dtype=np.int64).reshape(-1, 2),
             cost_usd=_column_means(cost_usd),
             latency_s=_column_means(latency_s),
+        )
+
+    def names(self) -> dict[str, list[str]]:
+        """Return the part that is text, for a router file."""
+        return {"agents": [*self.agents], "tasks": [*self.tasks], "entities": [*self.entities]}
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the part that is numbers, for a router file."""
+        return {
+            "vectors": self.vectors,
+            "score": self.score,
+            "task": self.task,
+            "entity_of": self.entity_of,
+            "cost_usd": self.cost_usd,
+            "latency_s": self.latency_s,
+        }
+
+    @classmethod
+    def restore(cls, names: Mapping[str, Sequence[str]], arrays: Mapping[str, Any]) -> TrackRecord:
+        """Build a record from what ``names`` and ``arrays`` gave.
+
+        Args:
+            names: The text.
+            arrays: The numbers.
+
+        Returns:
+            The record.
+
+        Raises:
+            KeyError: A part is missing.
+        """
+        return cls(
+            agents=tuple(names["agents"]),
+            tasks=tuple(names["tasks"]),
+            entities=tuple(names["entities"]),
+            vectors=arrays["vectors"],
+            score=arrays["score"],
+            task=arrays["task"],
+            entity_of=arrays["entity_of"],
+            cost_usd=arrays["cost_usd"],
+            latency_s=arrays["latency_s"],
         )
 
     # Sums are kept instead of means, so that one query's own outcome can be taken out again.

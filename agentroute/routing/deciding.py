@@ -116,7 +116,7 @@ class DecidingRouter(ABC):
         agents: Sequence[AgentSpec],
         *,
         answers: Sequence[Answer] = (),
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),
         round: int = 1,
         budget_left_usd: float | None = None,
     ) -> RoutingDecision:

@@ -52,12 +52,14 @@ class RelationalConv(nn.Module):
     Shapes: node features ``(nodes, hidden_channels)`` per type, in and out.
     """
 
-    def __init__(self, hidden_channels: int) -> None:
+    def __init__(self, hidden_channels: int, dropout: float) -> None:
         super().__init__()
         self.root = nn.ModuleDict({t: nn.Linear(hidden_channels, hidden_channels) for t in NODE_TYPES})
         self.relation = nn.ModuleDict(
             {relation_key(e): nn.Linear(hidden_channels, hidden_channels, bias=False) for e in EDGE_TYPES}
         )
+        self.norm = nn.ModuleDict({t: nn.LayerNorm(hidden_channels) for t in NODE_TYPES})
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -83,7 +85,7 @@ class RelationalConv(nn.Module):
             message = h[source][edge_index[0]] * edge_weight_dict[edge_type][:, None]  # (edges, hidden)
             mean = scatter(message, edge_index[1], dim_size=h[target].shape[0], reduce="mean")
             out[target] = out[target] + self.relation[relation_key(edge_type)](mean)
-        return out
+        return {kind: norm(h[kind] + self.dropout(torch.relu(out[kind]))) for kind, norm in self.norm.items()}
 
 
 def relation_key(edge_type: EdgeType) -> str:
@@ -102,10 +104,7 @@ class RouterGNN(nn.Module):
         self.config = config
         hidden = config.hidden_channels
         self.lin = nn.ModuleDict({t: nn.Linear(d, hidden) for t, d in dims(config.embedding).items()})
-        self.conv = nn.ModuleList(RelationalConv(hidden) for _ in range(config.num_layers))
-        self.norm = nn.ModuleList(
-            nn.ModuleDict({t: nn.LayerNorm(hidden) for t in NODE_TYPES}) for _ in range(config.num_layers)
-        )
+        self.conv = nn.ModuleList(RelationalConv(hidden, config.dropout) for _ in range(config.num_layers))
         self.suits = nn.Linear(SUITS_DIM, hidden)
         self.gain = nn.Sequential(nn.Linear(4 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
         self.right = nn.Sequential(nn.Linear(3 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
@@ -126,11 +125,8 @@ class RouterGNN(nn.Module):
             Log-odds per agent node and per answer node.
         """
         h = {kind: self.dropout(torch.relu(self.lin[kind](x))) for kind, x in data.x_dict.items()}
-        for conv, norm in zip(self.conv, self.norm, strict=True):
-            update = conv(h, data.edge_index_dict, data.edge_weight_dict)
-            h = {
-                kind: layer(h[kind] + self.dropout(torch.relu(update[kind]))) for kind, layer in norm.items()
-            }
+        for conv in self.conv:
+            h = conv(h, data.edge_index_dict, data.edge_weight_dict)
         agent, query, suits = h["agent"], h["query"][data["agent"].batch], data["agent"].suits
         known = torch.relu(self.suits(suits))
         features = torch.cat([agent, query, agent * query, known], dim=1)  # (agents, 4 * hidden)

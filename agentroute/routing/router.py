@@ -30,8 +30,6 @@ Weights = Mapping[str, npt.NDArray[np.floating]]
 ENCODER_FOLDER = "encoder"
 """Where a router's folder holds its encoder, when it was trained with ``--bundle-encoder``."""
 
-_RECORD_ARRAYS = ("vectors", "score", "task", "entity_of", "cost_usd", "latency_s")
-
 
 class GraphRouter(DecidingRouter):
     """Routes with a trained network.
@@ -190,9 +188,9 @@ class GraphRouter(DecidingRouter):
             "embedder": {"fingerprint": self.embedder.fingerprint, "dim": self.embedder.dim},
             "setting": self.setting.plain(),
             "tried": [setting.plain() for setting in self.tried],
-            "record": {name: list(getattr(record, name)) for name in ("agents", "tasks", "entities")},
+            "record": record.names(),
         }
-        tensors = {f"record.{name}": getattr(record, name) for name in _RECORD_ARRAYS}
+        tensors = {f"record.{name}": value for name, value in record.arrays().items()}
         tensors |= {f"gnn.{name}": np.asarray(value) for name, value in self.weights.items()}
         tensors |= {f"baseline.{name}": np.asarray(value) for name, value in self.baseline.items()}
         files.save(folder, manifest, tensors)
@@ -229,10 +227,7 @@ class GraphRouter(DecidingRouter):
             router = cls(
                 embedder=embedder,
                 extractor=extractor or RuleExtractor(),
-                record=TrackRecord(
-                    **{name: tuple(value) for name, value in manifest["record"].items()},
-                    **{name: tensors[f"record.{name}"] for name in _RECORD_ARRAYS},
-                ),
+                record=TrackRecord.restore(manifest["record"], part("record.")),
                 weights=part("gnn."),
                 tried=[Setting.from_plain(setting) for setting in manifest["tried"]],
                 setting=Setting.from_plain(manifest["setting"]),

@@ -52,7 +52,7 @@ class NumpyGNN:
                 rows, means = mean(message)
                 update[target][rows] += means @ self._w[f"conv.{layer}.relation.{key}.weight"].T
             h = {
-                kind: self._norm(f"norm.{layer}.{kind}", x + np.maximum(update[kind], 0.0))
+                kind: self._norm(f"conv.{layer}.norm.{kind}", x + np.maximum(update[kind], 0.0))
                 for kind, x in h.items()
             }
         agent, query = h["agent"], h["query"][batch.batch["agent"]]

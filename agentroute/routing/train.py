@@ -220,7 +220,7 @@ def fit(
                 gain, _ = model(data)
                 loss = _loss(gain.view(len(rows), -1), torch.from_numpy(score[rows]), config.listwise)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 total += loss.item() * len(rows)
@@ -269,7 +269,7 @@ def fit_query_only(
         for _ in range(config.epochs):
             model.train()
             shuffled = torch.from_numpy(order.permutation(len(vectors)))
-            for rows in shuffled.split(config.batch_size):
+            for rows in torch.split(shuffled, config.batch_size):
                 loss = _loss(model(x[rows]), y[rows], 0.0)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentroute.rows.addresses import address_problem
+from agentroute.registry.addresses import address_problem
 
 FINE = [
     "https://models.example.com/v1",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
+from agentroute.answers.literals import read_date, read_number
+from agentroute.answers.verdicts import is_refusal, yes_or_no
+from agentroute.answers.wording import CLOSING, fold, list_items, tight, unwrap, words_of
 from agentroute.errors import InputError
-from agentroute.literals import read_date, read_number
-from agentroute.verdicts import is_refusal, yes_or_no
-from agentroute.wording import CLOSING, fold, list_items, tight, unwrap, words_of
 
 REFUSAL = "unknown"
 """The key that all ways of saying "I do not know" share."""

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from agentroute.errors import RegistryError
-from agentroute.rows.strict_yaml import Mapping, Node, Scalar, Sequence, plain_kind
+from agentroute.registry.strict_yaml import Mapping, Node, Scalar, Sequence, plain_kind
 from agentroute.types import AgentSpec, EffortRange, RefinerSpec, to_plain
 
 

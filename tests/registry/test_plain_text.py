@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from agentroute.rows.plain_text import forbidden, line_at, shown
+from agentroute.registry.plain_text import forbidden, line_at, shown
 
 
 def test_exactly_what_cannot_be_seen_is_forbidden() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from agentroute.errors import InputError, OutcomeError
-from agentroute.jsonl import Problems, read_jsonl
-from agentroute.outcome_records import Outcome, QueryRecord, check_outcome, outcome_from_answer
-from agentroute.outcome_table import OutcomeTable, build_table, did_you_mean
-from agentroute.outcome_writer import OutcomeWriter, create_folder
+from agentroute.outcomes.jsonl import Problems, read_jsonl
+from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome, outcome_from_answer
+from agentroute.outcomes.table import OutcomeTable, build_table, did_you_mean
+from agentroute.outcomes.writer import OutcomeWriter, create_folder
 from agentroute.registry import AgentRegistry
 
 __all__ = [

@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 
 from agentroute.errors import RegistryError
-from agentroute.rows.advice import warnings_for
-from agentroute.rows.keys import json_schema
-from agentroute.rows.plain_text import read_text
-from agentroute.rows.reader import MAX_PROBLEMS, RowReader
-from agentroute.rows.strict_yaml import Loader, Sequence
-from agentroute.rows.team import read_agents, read_refiner, read_team
-from agentroute.rows.writer import node_of, row_of, write_team
+from agentroute.registry.advice import warnings_for
+from agentroute.registry.keys import json_schema
+from agentroute.registry.plain_text import read_text
+from agentroute.registry.reader import MAX_PROBLEMS, RowReader
+from agentroute.registry.strict_yaml import Loader, Sequence
+from agentroute.registry.team import read_agents, read_refiner, read_team
+from agentroute.registry.writer import node_of, row_of, write_team
 from agentroute.types import AgentSpec, RefinerSpec
 
 __all__ = ["AgentRegistry", "json_schema"]

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from agentroute.errors import OutcomeError, StorageError
-from agentroute.jsonl import Problems, parse, read_jsonl
-from agentroute.outcome_records import Outcome, QueryRecord, check_outcome
+from agentroute.outcomes.jsonl import Problems, parse, read_jsonl
+from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome
 
 if TYPE_CHECKING:
     from agentroute.registry import AgentRegistry

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agentroute.errors import InputError
-from agentroute.outcome_records import QueryRecord
+from agentroute.outcomes.records import QueryRecord
 from agentroute.types import AgentSpec
 
 Floats = npt.NDArray[np.floating[Any]]

@@ -7,10 +7,10 @@ import re
 from difflib import get_close_matches
 from typing import Any
 
-from agentroute.rows.addresses import address_problem
-from agentroute.rows.keys import Field, fields_of
-from agentroute.rows.plain_text import forbidden, shown
-from agentroute.rows.strict_yaml import Hole, Mapping, Node, Scalar, Sequence
+from agentroute.registry.addresses import address_problem
+from agentroute.registry.keys import Field, fields_of
+from agentroute.registry.plain_text import forbidden, shown
+from agentroute.registry.strict_yaml import Hole, Mapping, Node, Scalar, Sequence
 from agentroute.types import EffortRange, Key
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9]\d{0,17})")

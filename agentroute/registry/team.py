@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, get_args
 
-from agentroute.rows.keys import TOP_KEYS, Field, fields_of, shared_keys
-from agentroute.rows.plain_text import shown
-from agentroute.rows.reader import RowReader, called
-from agentroute.rows.strict_yaml import Hole, Mapping, Node, Scalar, Sequence
+from agentroute.registry.keys import TOP_KEYS, Field, fields_of, shared_keys
+from agentroute.registry.plain_text import shown
+from agentroute.registry.reader import RowReader, called
+from agentroute.registry.strict_yaml import Hole, Mapping, Node, Scalar, Sequence
 from agentroute.types import AgentSpec, RefinerSpec, Strategy
 
 _NEEDED: dict[object, list[tuple[str, Field]]] = {

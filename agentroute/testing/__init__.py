@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from agentroute.testing.wall import LoopbackServer, Recorded
 from agentroute.types import (
     AgentSpec,
     Answer,
@@ -15,7 +16,6 @@ from agentroute.types import (
     RoutingDecision,
     Usage,
 )
-from agentroute.wall import LoopbackServer, Recorded
 
 __all__ = ["FakeClient", "LoopbackServer", "Recorded", "StaticRouter"]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
-from agentroute.rows.plain_text import INVISIBLE, forbidden, shown
+from agentroute.registry.plain_text import INVISIBLE, forbidden, shown
 
 MAX_DEPTH = 20
 _SCALAR: Any = yaml.ScalarEvent

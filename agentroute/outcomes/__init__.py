@@ -1,0 +1,17 @@
+"""Outcome folders: who answered what, how well, at what cost. One format for all uses."""
+
+from agentroute.outcomes.folder import OutcomeFolder, read_queries
+from agentroute.outcomes.records import Outcome, QueryRecord, outcome_from_answer
+from agentroute.outcomes.table import OutcomeTable
+from agentroute.outcomes.writer import OutcomeWriter, create_folder
+
+__all__ = [
+    "Outcome",
+    "OutcomeFolder",
+    "OutcomeTable",
+    "OutcomeWriter",
+    "QueryRecord",
+    "create_folder",
+    "outcome_from_answer",
+    "read_queries",
+]

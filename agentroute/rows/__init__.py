@@ -1,1 +1,0 @@
-"""What a registry file may say: strict YAML, the keys of a row, and the rules between them."""

@@ -1,0 +1,75 @@
+"""The values that travel, and the Protocols at the seams.
+
+Every value is frozen, keyword-only and holds plain data, so that a checkpoint can keep it: ``to_plain`` turns
+one into dicts and lists, ``from_plain`` reads it back.
+"""
+
+from agentroute.types.chat import ChatReply, ChatRequest, ToolCall
+from agentroute.types.plain import from_plain, to_plain
+from agentroute.types.queries import Entity, Extraction, Message, Passage, Query, Relation
+from agentroute.types.results import (
+    Answer,
+    AnswerStatus,
+    Limits,
+    Ranked,
+    Refined,
+    RoutingDecision,
+    RunResult,
+    RunStatus,
+    Step,
+    StepRole,
+    Usage,
+)
+from agentroute.types.seams import Agent, ChatClient, EffortRouter, Embedder, Extractor, Refiner, Router
+from agentroute.types.specs import (
+    EFFORTS,
+    AgentKind,
+    AgentSpec,
+    Effort,
+    EffortRange,
+    Key,
+    Price,
+    RefinerSpec,
+    Strategy,
+)
+
+__all__ = [
+    "Agent",
+    "AgentKind",
+    "AgentSpec",
+    "Answer",
+    "AnswerStatus",
+    "ChatClient",
+    "ChatReply",
+    "ChatRequest",
+    "EFFORTS",
+    "Effort",
+    "EffortRange",
+    "EffortRouter",
+    "Embedder",
+    "Entity",
+    "Extraction",
+    "Extractor",
+    "Key",
+    "Limits",
+    "Message",
+    "Passage",
+    "Price",
+    "Query",
+    "Ranked",
+    "Refined",
+    "Refiner",
+    "RefinerSpec",
+    "Relation",
+    "Router",
+    "RoutingDecision",
+    "RunResult",
+    "RunStatus",
+    "Step",
+    "StepRole",
+    "Strategy",
+    "ToolCall",
+    "Usage",
+    "from_plain",
+    "to_plain",
+]
