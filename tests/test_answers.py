@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentroute.answers import READ_CHARS, answer_kind, group_equal, normal_form, vote
+from agentroute.answers import answer_kind, group_equal, normal_form, vote
+from agentroute.answers.forms import READ_CHARS
 from agentroute.answers.literals import number_value
 from agentroute.errors import InputError
 

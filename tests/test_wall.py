@@ -10,8 +10,7 @@ import time
 import httpx
 import pytest
 
-from agentroute import wall
-from agentroute.testing import LoopbackServer
+from agentroute.testing import LoopbackServer, wall
 
 
 def ask(server: LoopbackServer, model: str, text: str = "2+2?", **more: object) -> httpx.Response:

@@ -7,7 +7,7 @@ corrections: its last layers begin at zero, so that an untrained network is the 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -34,20 +34,16 @@ class GNNConfig:
     num_layers: int = 2
     dropout: float = 0.3
 
-    def plain(self) -> dict[str, int | float]:
-        """Return the same as a dict, for a router file."""
-        return asdict(self)
-
 
 class RelationalConv(nn.Module):
     r"""One round of message passing over typed, weighted edges.
 
-    .. math:: h'_v = W_{t(v)} h_v + \sum_r W_r \frac{1}{|N_r(v)|} \sum_{u \in N_r(v)} w_{uv} h_u
+    .. math:: m_v = W_{t(v)} h_v + \sum_r W_r \frac{1}{|N_r(v)|} \sum_{u \in N_r(v)} w_{uv} h_u, \quad
+        h'_v = \mathrm{LayerNorm}(h_v + \mathrm{ReLU}(m_v))
 
-    This is the relational convolution of https://arxiv.org/abs/1703.06103, equation 2, with edge weights,
-    which may be negative: an agent that does badly where an entity is named sends the opposite of one that
-    does
-    well.
+    The message is the relational convolution of https://arxiv.org/abs/1703.06103, equation 2, with edge
+    weights, which may be negative: an agent that does badly where an entity is named sends the opposite of
+    one that does well.
 
     Shapes: node features ``(nodes, hidden_channels)`` per type, in and out.
     """

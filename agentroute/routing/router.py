@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from copy import copy
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +180,10 @@ class GraphRouter(DecidingRouter):
         Args:
             folder: Where to; made if missing.
         """
-        from agentroute import __version__
-
         record = self.record
         manifest = {
             **self.manifest,
-            "written_by": __version__,
+            "written_by": metadata.version("agentroute-graph"),
             "embedder": {"fingerprint": self.embedder.fingerprint, "dim": self.embedder.dim},
             "setting": self.setting.plain(),
             "tried": [setting.plain() for setting in self.tried],

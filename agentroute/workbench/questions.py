@@ -33,17 +33,19 @@ def records() -> tuple[Record, ...]:
     """Make all questions.
 
     Returns:
-        ``(query, gold answers, meta)`` triples, those for training first. ``meta`` holds ``split`` (``train``
-        or ``test``), ``template``, ``facts`` (what one has to know) and ``metric`` (a name of the scoring).
+        ``(query, gold answers, meta)`` triples, those for training first. No query has a task label, which a
+        user would not have either. ``meta`` holds ``split`` (``train`` or ``test``), ``family``, ``template``,
+        ``facts`` (what one has to know) and ``metric`` (a name of the scoring).
     """
     made: list[Record] = []
     for split in ("train", "test"):
         for family, (make, for_training, for_test) in _FAMILIES.items():
             n = for_training if split == "train" else for_test
             for number, item in enumerate(spread(make(split), n, f"{family}/{split}"), 1):
-                query = Query(id=f"{family}-{split}-{number:03d}", text=item.text, task=family)
+                query = Query(id=f"{family}-{split}-{number:03d}", text=item.text)
                 meta = {
                     "split": split,
+                    "family": family,
                     "template": f"{family}.{item.template}",
                     "facts": list(item.facts),
                     "metric": item.metric,

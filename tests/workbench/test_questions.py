@@ -19,8 +19,8 @@ def test_there_are_enough_and_every_family_is_in_both_splits():
     assert len(RECORDS) >= 600
     assert len(TEST) >= 220
     assert len(passages()) >= 150
-    counts = Counter((query.task, meta["split"]) for query, _, meta in RECORDS)
-    families = {query.task for query, _, _ in RECORDS}
+    counts = Counter((meta["family"], meta["split"]) for _, _, meta in RECORDS)
+    families = {meta["family"] for _, _, meta in RECORDS}
     assert len(families) == 10
     for family in families:
         assert counts[family, "train"] >= 30 and counts[family, "test"] >= 20, family
@@ -80,7 +80,7 @@ def test_passages_say_what_the_gold_table_says():
 
 def test_yes_and_no_are_balanced_so_that_neither_wins_by_itself():
     for split in (TRAIN, TEST):
-        verdicts = Counter(gold[0] for query, gold, _ in split if query.task == "comparison")
+        verdicts = Counter(gold[0] for _, gold, meta in split if meta["family"] == "comparison")
         assert 0.5 <= verdicts["yes"] / verdicts["no"] <= 2
 
 

@@ -34,7 +34,7 @@ def matrix():
                 agent: score(said, gold, meta["metric"]) if (said := ask(query.text)) else 0.0
                 for agent, ask in agents.items()
             }
-            found.append((query.task, scores))
+            found.append((meta["family"], scores))
     return found
 
 
