@@ -23,6 +23,9 @@ from agentroute.types import Agent, Answer, EffortRouter, Limits, Usage
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
+TICK_S = 0.05
+"""Seconds that a timer may go off too early."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CollectReport:
@@ -143,24 +146,33 @@ class Collection:
         for record, name in self.pairs:
             if name in self.refused:
                 continue
-            deadline = None if self.limits.deadline_s is None else self.began + self.limits.deadline_s
-            if deadline is not None and time.monotonic() >= deadline:
-                why = f"the {self.limits.deadline_s:g} s of this collection are up"
-                self.report = replace(self.report, stopped=why)
+            if self._late():
                 return
-            answer = await self._ask(self.agents[name], record, deadline)
+            answer = await self._ask(self.agents[name], record)
             if answer.status != "ok" and (answer.error or "").startswith(BUDGET):
                 self.refused[name] = answer.error or BUDGET
                 continue
-            if deadline is not None and answer.status == "timed_out" and time.monotonic() >= deadline:
-                continue  # it was our time that was up, not the agent's
+            if answer.status == "timed_out" and self._late():
+                return  # it was our time that was up, not the agent's
             outcome, broken = self._judge(record, answer)
             await self.journal.add(outcome)
             self._count(outcome, answer)
             if broken:
                 raise broken
 
-    async def _ask(self, agent: Agent, record: QueryRecord, deadline: float | None) -> Answer:
+    def _late(self) -> bool:
+        """Tell whether the time of the collection is up, and note it."""
+        if self._deadline is None or time.monotonic() < self._deadline - TICK_S:
+            return False
+        why = f"the {self.limits.deadline_s:g} s of this collection are up"
+        self.report = replace(self.report, stopped=why)
+        return True
+
+    @property
+    def _deadline(self) -> float | None:
+        return None if self.limits.deadline_s is None else self.began + self.limits.deadline_s
+
+    async def _ask(self, agent: Agent, record: QueryRecord) -> Answer:
         spec, ledger = agent.spec, self.client.ledger
         held = None
         if spec.kind in ("function", "runnable"):  # a model's calls are reserved one by one
@@ -170,7 +182,7 @@ class Collection:
                 return Answer(agent=spec.id, status="skipped", error=f"{BUDGET}: {error}")
         try:
             return await run_agent(
-                agent, record.query, self.client, self.effort, self.limits, deadline=deadline
+                agent, record.query, self.client, self.effort, self.limits, deadline=self._deadline
             )
         finally:
             if held is not None:

@@ -132,8 +132,7 @@ class Report:
         if self.control is not None:
             one, all_ = self.control.top1, self.control.policy
             found.append(
-                f"shuffled-label control: {_points(one)} points over best_single with one agent, "
-                f"{_points(all_)} as deployed"
+                f"shuffled-label control: gain {_points(all_)} as deployed, {_points(one)} with one agent a query"
             )
         return (*found, *self.notes, f"verdict: {self.verdict} ({self.why})")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 
 from agentroute.errors import RegistryError
 from agentroute.registry.strict_yaml import Mapping, Node, Scalar, Sequence, plain_kind
-from agentroute.types import AgentSpec, EffortRange, RefinerSpec, to_plain
+from agentroute.types import AgentSpec, EffortRange, RefinerSpec
 
 
 def row_of(value: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def row_of(value: Any) -> dict[str, Any]:
     Returns:
         Plain data.
     """
-    plain = to_plain(value)
+    plain = asdict(value)  # as it is: whether it fits is for the rules of files to say
     kept = {field.name for field in fields(value) if getattr(value, field.name) != field.default}
     row = {key: item for key, item in plain.items() if key in kept}
     if isinstance(effort := value.effort, EffortRange) and effort.levels == (effort.default,):

@@ -18,6 +18,9 @@ from agentroute.routing.policy import Nucleus, Policy, PriceAware, Table, TopK, 
 from agentroute.routing.replay import replay
 
 TRUST = (0.0, 0.5, 1.0)
+ROUNDS = 3
+"""Waves that a run may take, as in ``Limits``."""
+
 GUARD_SE = 0.5
 """Standard errors of the paired difference by which more trust must beat less."""
 
@@ -49,6 +52,7 @@ class Setting:
 
     Args:
         policy: Whom to ask.
+        rounds: Waves at most; more than one only serves to ask others when nobody answered.
         calibration: From log-odds to chances.
         score: Mean validation score.
         calls: Mean agents asked.
@@ -56,6 +60,7 @@ class Setting:
     """
 
     policy: Policy
+    rounds: int = ROUNDS
     calibration: Calibration
     score: float
     calls: float
@@ -65,6 +70,7 @@ class Setting:
         """Return plain data, for a router file."""
         return {
             "policy": self.policy.plain(),
+            "rounds": self.rounds,
             "calibration": asdict(self.calibration),
             "score": round(self.score, 5),
             "calls": round(self.calls, 4),
@@ -76,6 +82,7 @@ class Setting:
         """Read what ``plain`` gave."""
         return cls(
             policy=make_policy(data["policy"]),
+            rounds=data["rounds"],
             calibration=Calibration(**data["calibration"]),
             score=data["score"],
             calls=data["calls"],
@@ -112,15 +119,15 @@ def calibrate(prior: Floats, network: Floats, score: Floats, trust: float) -> Ca
     return Calibration(trust=trust, scale=scale, shift=shift)
 
 
-def candidates(agents: int, priced: bool) -> Sequence[Policy]:
-    """List the policies that validation chooses from, simplest first.
+def candidates(agents: int, priced: bool) -> Sequence[tuple[Policy, int]]:
+    """List the policies that validation chooses from, simplest first, and their rounds.
 
     Args:
         agents: How many agents there are.
         priced: True when some prices are known and not zero.
 
     Returns:
-        Policies.
+        Policies and rounds. The first asks one agent, and nobody else even if that one says nothing.
     """
     sizes = [k for k in (2, 3, 4, 5, 7, 9) if k <= agents]
     found: list[Policy] = [TopK(k=1)]
@@ -129,7 +136,7 @@ def candidates(agents: int, priced: bool) -> Sequence[Policy]:
     if priced:
         weights = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
         found += [PriceAware(price_weight=w, most=most) for w in weights for most in (1, 3, 5)]
-    return found
+    return [(TopK(k=1), 1), *((policy, ROUNDS) for policy in found)]
 
 
 def settings(
@@ -151,8 +158,8 @@ def settings(
     logits = [calibration(prior, network) for calibration in calibrations]
     known = cost[~np.isnan(cost)]
     found = []
-    for policy in candidates(len(table.agents), bool(len(known)) and bool(known.max() > 0)):
-        tried = [replay(policy, scores, cost, table, groups) for scores in logits]
+    for policy, rounds in candidates(len(table.agents), bool(len(known)) and bool(known.max() > 0)):
+        tried = [replay(policy, scores, cost, table, groups, rounds) for scores in logits]
         kept = 0
         for more in range(1, len(tried)):
             gain = tried[more].score - tried[kept].score
@@ -162,6 +169,7 @@ def settings(
         found.append(
             Setting(
                 policy=policy,
+                rounds=rounds,
                 calibration=calibrations[kept],
                 score=float(tried[kept].score.mean()),
                 calls=float(tried[kept].calls.mean()),

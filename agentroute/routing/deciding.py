@@ -11,6 +11,7 @@ from agentroute.errors import InputError, QueryError
 from agentroute.knowledge.build import GraphBuilder, Team
 from agentroute.knowledge.graph import Floats, KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
+from agentroute.routing.choose import ROUNDS
 from agentroute.routing.policy import Mask, Policy, Table
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Limits, Query, Ranked, RoutingDecision
 
@@ -45,6 +46,7 @@ class DecidingRouter(ABC):
     ) -> None:
         self.embedder, self.extractor, self.policy = embedder, extractor, policy
         self.record, self.version = record, version
+        self.rounds = ROUNDS
         self._builders: list[GraphBuilder] = []
 
     @abstractmethod
@@ -150,7 +152,7 @@ class DecidingRouter(ABC):
         stop = bool(spoke.any())
         chosen = spoke
         if not stop:
-            free = ~asked
+            free = ~asked & (round <= self.rounds)
             if budget_left_usd is not None:
                 # An unknown price is the budget's business, not the router's.
                 free &= ~(cost > budget_left_usd)
@@ -179,18 +181,20 @@ class DecidingRouter(ABC):
             coverage=float(self.policy.weights(logits, asked[None])[0][spoke].sum()) if asked.any() else 1.0,
             stop=stop,
             abstained=not chosen.any(),
-            reason=_why(stop, chosen, asked),
+            reason=_why(stop, chosen, asked, round > self.rounds),
             round=round,
             router_version=self.version,
             registry_hash=builder.team.hash,
         )
 
 
-def _why(stop: bool, chosen: Mask, asked: Mask) -> str:
+def _why(stop: bool, chosen: Mask, asked: Mask, over: bool) -> str:
     if stop:
         return "there is an answer, and one round is all this policy asks for"
     if chosen.any():
         return "nobody has answered yet, so others are asked" if asked.any() else "the first round"
+    if over:
+        return "nobody has answered, and this router's rounds are over"
     return "everybody was asked" if asked.all() else "nobody who is left fits the budget"
 
 

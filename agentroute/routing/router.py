@@ -22,6 +22,7 @@ from agentroute.outcomes import OutcomeTable
 from agentroute.routing import files
 from agentroute.routing.choose import Setting, best
 from agentroute.routing.deciding import DecidingRouter
+from agentroute.routing.policy import TopK
 from agentroute.routing.replay import Replay, replay
 from agentroute.routing.runtime import NumpyGNN
 from agentroute.types import Embedder, Extractor
@@ -59,6 +60,7 @@ class GraphRouter(DecidingRouter):
         manifest: Mapping[str, Any],
     ) -> None:
         super().__init__(embedder, extractor, setting.policy, record, str(manifest.get("version", "")))
+        self.rounds = setting.rounds
         self.weights, self.baseline, self.manifest = weights, baseline, manifest
         self.tried, self.setting = tuple(tried), setting
         self.record: TrackRecord = record
@@ -100,11 +102,11 @@ class GraphRouter(DecidingRouter):
             A router.
         """
         other = copy(self)
-        other.setting, other.policy = setting, setting.policy
+        other.setting, other.policy, other.rounds = setting, setting.policy, setting.rounds
         return other
 
     def with_preset(self, name: str) -> GraphRouter:
-        """Return the same router as ``top1`` (one agent a query) or ``vote`` (several, by weight).
+        """Return the same router as ``top1`` (one agent at a time) or ``vote`` (several, by weight).
 
         Args:
             name: The preset.
@@ -115,12 +117,12 @@ class GraphRouter(DecidingRouter):
         Raises:
             InputError: There is no such preset.
         """
-        alone = self.tried[0]
-        if name == "top1":
-            return self.using(alone)
-        if name == "vote":
-            several = [setting for setting in self.tried[1:] if setting.calls > 1.0]
-            return self.using(best(several, self._call_price) or alone)
+        alone = [setting for setting in self.tried if setting.policy == TopK(k=1)]
+        several = [setting for setting in self.tried if setting.policy != TopK(k=1)]
+        if name in ("top1", "vote"):
+            chosen = best(alone if name == "top1" or not several else several, self._call_price)
+            assert chosen is not None  # every router was tried with one agent
+            return self.using(chosen)
         raise InputError(f"there is no preset {name!r}; choose top1 or vote")
 
     def within(self, *, max_calls: float | None = None, max_cost_usd: float | None = None) -> GraphRouter:
@@ -168,7 +170,7 @@ class GraphRouter(DecidingRouter):
         """
         router = self.within(max_calls=max_calls, max_cost_usd=max_cost_usd)
         logits = router.score([row.query for row in table.queries], table.agents)
-        return replay(router.policy, logits, router.cost(table.agents), table, groups)
+        return replay(router.policy, logits, router.cost(table.agents), table, groups, router.rounds)
 
     @property
     def _call_price(self) -> float:

@@ -16,7 +16,7 @@ def to_plain(value: Any) -> dict[str, Any]:
     Returns:
         The same content without classes or tuples, as JSON and msgpack give it back.
     """
-    return cast("dict[str, Any]", _adapter(type(value)).dump_python(value, mode="json"))
+    return cast("dict[str, Any]", _adapter(type(value)).dump_python(value, mode="json", warnings=False))
 
 
 def from_plain(cls: type[_T], data: Any) -> _T:

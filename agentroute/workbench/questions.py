@@ -33,9 +33,9 @@ def records() -> tuple[Record, ...]:
     """Make all questions.
 
     Returns:
-        ``(query, gold answers, meta)`` triples, those for training first. No query has a task label, which a
-        user would not have either. ``meta`` holds ``split`` (``train`` or ``test``), ``family``, ``template``,
-        ``facts`` (what one has to know) and ``metric`` (a name of the scoring).
+        ``(query, gold answers, meta)`` triples, for training first. No query has a task label, which a
+        user would not have either. ``meta`` holds ``split`` (``train`` or ``test``), ``family``,
+        ``template``, ``facts`` (what one has to know) and ``metric`` (a name of the scoring).
     """
     made: list[Record] = []
     for split in ("train", "test"):

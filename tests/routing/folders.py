@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agentroute.outcomes import Outcome, OutcomeWriter, QueryRecord, create_folder
+from agentroute.knowledge.build import GraphBuilder, Team, grow
+from agentroute.knowledge.embed import HashingEmbedder
+from agentroute.knowledge.extract import RuleExtractor
+from agentroute.knowledge.graph import KnowledgeGraph
+from agentroute.knowledge.record import TrackRecord
+from agentroute.outcomes import (
+    Outcome,
+    OutcomeFolder,
+    OutcomeTable,
+    OutcomeWriter,
+    QueryRecord,
+    create_folder,
+)
 from agentroute.registry import AgentRegistry
-from agentroute.types import AgentSpec, Price, Query
+from agentroute.routing.router import GraphRouter
+from agentroute.types import AgentSpec, Answer, Price, Query
+
+if TYPE_CHECKING:
+    import torch
 
 TOPICS = {
     "rivers": ("river", "delta", "estuary", "bank"),
@@ -63,3 +82,82 @@ def make_folder(path: Path, queries: int = 240, seed: int = 0, noise: float = 0.
     with OutcomeWriter(path) as writer:
         writer.append(*outcomes)
     return path
+
+
+EMBEDDER = HashingEmbedder(48)
+
+
+@cache
+def shared_folder() -> Path:
+    """One folder for all tests of a process; nobody writes into it."""
+    return make_folder(Path(_home().name) / "folder")
+
+
+@cache
+def _home() -> TemporaryDirectory[str]:
+    return TemporaryDirectory()
+
+
+@cache
+def trained(seed: int = 0, shuffled: bool = False) -> GraphRouter:
+    """A router trained on the shared folder, once per process."""
+    from agentroute.routing.train import TrainConfig, train
+
+    config = TrainConfig(seed=seed, epochs=25, batch_size=32)
+    return train(shared_folder(), config=config, embedder=EMBEDDER, shuffle_labels=shuffled)
+
+
+def test_part(router: GraphRouter) -> OutcomeTable:
+    """The outcomes that a router's training left alone."""
+    table, held = OutcomeFolder.open(shared_folder()).table(), set(router.manifest["test_ids"])
+    return table.take([i for i, row in enumerate(table.queries) if row.query.id in held])
+
+
+def random_weights(network: torch.nn.Module, seed: int) -> None:
+    """Give every parameter a trained-like value; the last layers begin at zero and would hide mistakes."""
+    import torch
+
+    draws = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            spread = 0.5 if parameter.dim() < 2 else parameter.shape[-1] ** -0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=draws) * spread + ("norm" in name))
+
+
+def random_record(rng: np.random.Generator, agents: tuple[str, ...], queries: int = 70) -> TrackRecord:
+    """Scores of some agents on questions like the folder's, a fifth of them missing."""
+    topics = [str(rng.choice(list(TOPICS))) for _ in range(queries)]
+    asked = [question(rng, topic, number) for number, topic in enumerate(topics)]
+    score = rng.random((queries, len(agents)))
+    score[rng.random(score.shape) < 0.2] = np.nan
+    return TrackRecord.build(
+        agents,
+        EMBEDDER.embed([query.text for query in asked]),
+        score.astype(np.float32),
+        [topic if rng.random() < 0.8 else None for topic in topics],
+        [[entity.name for entity in RuleExtractor().extract(query).entities] for query in asked],
+        np.full(score.shape, 0.01),
+        np.full(score.shape, 1.0),
+    )
+
+
+def random_graphs(seed: int, agents: int = 5, answers: int = 0, record: bool = True) -> list[KnowledgeGraph]:
+    """Graphs of a few questions, grown by random answers."""
+    rng = np.random.default_rng(seed)
+    specs = tuple(
+        spec(f"agent-{i}", description=f"Knows {rng.choice(FILLERS)} things.") for i in range(agents)
+    )
+    known = random_record(rng, tuple(s.id for s in specs[: max(1, agents - 1)])) if record else None
+    builder = GraphBuilder(Team.build(specs, EMBEDDER), EMBEDDER, RuleExtractor(), known)
+    texts = ("Was Ada Lovelace born in London in 1815?", "Which old river is number 7?", "?", "a prime")
+    queries = [Query(text=text, task=str(rng.choice(list(TOPICS)))) for text in texts]
+    said = ("London", "the river Rhine", "yes", "", "no", "17", "I don't know", "london.")
+    grown = []
+    for graph in builder.build([Query(text="???"), *queries]):
+        given = [
+            Answer(agent=str(rng.choice(specs).id), text=str(rng.choice(said)), status="ok")  # type: ignore[arg-type]
+            for _ in range(int(rng.integers(answers + 1)) if answers else 0)
+        ]
+        vectors = EMBEDDER.embed([answer.text for answer in given])
+        grown.append(grow(graph, given, vectors.reshape(-1, EMBEDDER.dim)) if answers else graph)
+    return grown

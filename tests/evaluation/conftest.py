@@ -1,0 +1,24 @@
+"""One outcome folder and one router trained on it, for all tests of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from routing.folders import make_folder
+
+from agentroute.knowledge.hashing import HashingEmbedder
+from agentroute.routing.router import GraphRouter
+from agentroute.routing.train import TrainConfig, train
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """240 questions, four agents, each right on its own topic."""
+    return make_folder(tmp_path_factory.mktemp("outcomes") / "topics")
+
+
+@pytest.fixture(scope="session")
+def router(folder: Path) -> GraphRouter:
+    """A router that has learned it."""
+    return train(folder, config=TrainConfig(epochs=6), embedder=HashingEmbedder(64))

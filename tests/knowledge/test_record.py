@@ -1,0 +1,234 @@
+"""The track record: every estimate against the same sums done slowly, and no query sees its own outcome."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from routing.folders import EMBEDDER, random_record
+
+from agentroute.knowledge.record import (
+    ESTIMATES_DIM,
+    NEIGHBOURS,
+    PRIOR_COUNT_AGENT,
+    PRIOR_COUNT_ENTITY,
+    PRIOR_COUNT_NEIGHBOURS,
+    PRIOR_COUNT_TASK,
+    SHARPNESS,
+    TrackRecord,
+    entity_key,
+    logit,
+)
+
+AGENTS = ("a", "b", "c")
+NONE = np.array([-1])
+
+
+def made(score, tasks=None, entities=None, vectors=None):
+    score = np.array(score, dtype=np.float32)
+    queries = len(score)
+    return TrackRecord.build(
+        AGENTS[: score.shape[1]],
+        EMBEDDER.embed([f"question {i} about {i % 3}" for i in range(queries)])
+        if vectors is None
+        else vectors,
+        score,
+        tasks or [None] * queries,
+        entities or [[]] * queries,
+        np.full(score.shape, np.nan),
+        np.full(score.shape, np.nan),
+    )
+
+
+def drop(record: TrackRecord, row: int) -> TrackRecord:
+    """The record as it would be had the query never been asked; labels and entities keep their places."""
+    keep = np.arange(len(record.vectors)) != row
+    pairs = record.entity_of[record.entity_of[:, 0] != row].copy()
+    pairs[:, 0] -= pairs[:, 0] > row
+    return TrackRecord(
+        agents=record.agents,
+        vectors=record.vectors[keep],
+        score=record.score[keep],
+        task=record.task[keep],
+        tasks=record.tasks,
+        entities=record.entities,
+        entity_of=pairs,
+        cost_usd=record.cost_usd,
+        latency_s=record.latency_s,
+    )
+
+
+def slow_estimates(record: TrackRecord, vector, task: int):
+    """Per agent: the three shrunk means, each a plain loop."""
+    ran = [[not math.isnan(s) for s in row] for row in record.score.tolist()]
+    score = np.nan_to_num(record.score).tolist()
+    rows = range(len(score))
+    everything = [score[r][a] for r in rows for a in range(len(record.agents)) if ran[r][a]]
+    pool = sum(everything) / len(everything) if everything else 0.5
+    cosines = [float(vector @ other) for other in record.vectors]
+    near = sorted(rows, key=lambda r: -cosines[r])[:NEIGHBOURS]
+    weight = [math.exp(SHARPNESS * (cosines[r] - cosines[near[0]])) for r in near]
+    size = sum(weight) / sum(w * w for w in weight)
+    found = []
+    for a in range(len(record.agents)):
+
+        def shrunk(pairs, prior, count):
+            pairs = list(pairs)
+            return (sum(w * s for w, s in pairs) + count * prior) / (sum(w for w, _ in pairs) + count)
+
+        base = shrunk(((1, score[r][a]) for r in rows if ran[r][a]), pool, PRIOR_COUNT_AGENT)
+        same = [r for r in rows if ran[r][a] and task >= 0 and record.task[r] == task]
+        by_task = shrunk(((1, score[r][a]) for r in same), base, PRIOR_COUNT_TASK)
+        pairs = ((size * w, score[r][a]) for r, w in zip(near, weight, strict=True) if ran[r][a])
+        by_near = shrunk(pairs, by_task, PRIOR_COUNT_NEIGHBOURS)
+        base, by_task, by_near = (float(logit(np.array(p))) for p in (base, by_task, by_near))
+        nearness = sum(cosines[r] for r in near) / len(near)
+        found.append([base, by_task - base, by_near - by_task, nearness, 1.0])
+    return found
+
+
+@pytest.mark.parametrize("queries", [1, 2, 20, NEIGHBOURS, NEIGHBOURS + 1, 130])
+def test_estimates_are_the_means_they_say_they_are(queries):
+    record = random_record(np.random.default_rng(queries), AGENTS, queries)
+    vectors = EMBEDDER.embed(["Which old river is number 3?", "a prime factor"])
+    tasks = np.array([0, -1])
+    found = record.estimates(vectors, tasks)
+    assert found.shape == (2, len(AGENTS), ESTIMATES_DIM)
+    for row in range(2):
+        slow = slow_estimates(record, vectors[row], int(tasks[row]))
+        np.testing.assert_allclose(found[row], slow, atol=2e-4)
+
+
+@pytest.mark.parametrize("queries", [2, 20, NEIGHBOURS, NEIGHBOURS + 1, 130])
+def test_leaving_a_query_out_is_never_having_asked_it(queries):
+    record = random_record(np.random.default_rng(queries + 7), AGENTS, queries)
+    rows = np.arange(min(queries, 25))
+    found = record.estimates(record.vectors[rows], record.task[rows], rows)
+    for row in rows:
+        smaller = drop(record, row)
+        alone = smaller.estimates(record.vectors[[row]], record.task[[row]])[0]
+        np.testing.assert_allclose(found[row], alone, atol=2e-4)
+
+
+def test_leaving_a_query_out_takes_its_ties_to_entities_along():
+    score = np.random.default_rng(3).random((30, 3)).astype(np.float32)
+    score[::4, 1] = np.nan
+    record = made(score, entities=[["Alpha", "beta"] if i % 2 else ["alpha", f"x{i % 5}"] for i in range(30)])
+    keys = ["alpha", "beta", "nobody", "x2"]
+    for row in range(6):
+        mine = [
+            key for key in keys if (row, record.entity_position.get(key)) in set(map(tuple, record.entity_of))
+        ]
+        index, weight = record.entity_ties(mine, row)
+        again, expected = drop(record, row).entity_ties(mine)
+        assert index.tolist() == again.tolist()
+        # The agent's own mean, which the ties are measured against, may move by one part in thirty.
+        np.testing.assert_allclose(weight, expected, atol=0.05)
+
+
+def test_a_query_left_out_says_nothing_about_itself():
+    rng = np.random.default_rng(5)
+    score = rng.random((40, 2)).astype(np.float32)
+    other = score.copy()
+    other[11] = 1.0 - other[11]
+    tasks = ["t" if i % 2 else "u" for i in range(40)]
+    names = [["alpha"], ["beta"]] * 20
+    one, two = made(score, tasks, names), made(other, tasks, names)
+    row = np.array([11])
+    before = one.estimates(one.vectors[row], one.task[row], row)
+    np.testing.assert_allclose(before, two.estimates(two.vectors[row], two.task[row], row), atol=1e-5)
+    with_itself = one.estimates(one.vectors[row], one.task[row])
+    assert np.abs(with_itself - two.estimates(two.vectors[row], two.task[row])).max() > 0.01
+
+
+def test_ties_say_where_an_agent_does_better_than_usual():
+    # Agent a is right exactly where alpha is named, agent b exactly elsewhere, agent c always.
+    score = [[1, 0, 1] if i < 10 else [0, 1, 1] for i in range(40)]
+    record = made(score, entities=[["Alpha  One"] if i < 10 else ["beta"] for i in range(40)])
+    (agents, keys), weight = record.entity_ties(["zeta", "alpha one", "beta"])
+    ties = {(int(a), int(k)): float(w) for a, k, w in zip(agents, keys, weight, strict=True)}
+    mean = record.mean
+    assert set(keys.tolist()) == {1, 2}
+    assert ties[0, 1] == pytest.approx((10 - 10 * mean[0]) / (10 + PRIOR_COUNT_ENTITY), abs=1e-5)
+    assert ties[1, 1] < -0.5 < 0 < ties[1, 2]
+    assert ties[0, 2] < 0
+
+
+def test_only_entities_that_two_queries_name_are_kept():
+    record = made([[1.0]] * 3, entities=[["Once", "Twice"], ["twice "], ["TWICE", "twice"]])
+    assert record.entities == ("twice",)
+    assert record.entity_of.tolist() == [[0, 0], [1, 0], [2, 0]]
+    assert entity_key("  The   River\tRHINE ") == "the river rhine"
+
+
+def test_thin_evidence_stays_near_the_wider_mean_and_thick_evidence_leaves_it():
+    rng = np.random.default_rng(0)
+    pool = (rng.random((400, 3)) < [0.9, 0.5, 0.1]).astype(np.float32)
+    thick = made(pool)
+    assert np.abs(thick.mean - pool.mean(0)).max() < 0.02
+    pool[1:, 2] = np.nan
+    pool[0, 2] = 0.0
+    thin = made(pool)
+    assert thin.mean[2] == pytest.approx(
+        thin.pool_mean * PRIOR_COUNT_AGENT / (PRIOR_COUNT_AGENT + 1), abs=1e-4
+    )
+
+
+def test_an_agent_that_never_ran_is_expected_to_do_as_the_pool():
+    score = np.random.default_rng(1).random((60, 3)).astype(np.float32)
+    score[:, 1] = np.nan
+    record = made(score, tasks=["t"] * 60)
+    assert record.mean[1] == pytest.approx(record.pool_mean, abs=1e-6)
+    found = record.estimates(EMBEDDER.embed(["question 1 about 2"]), np.array([0]))
+    assert found[0, 1, :3] == pytest.approx([float(logit(np.array(record.pool_mean))), 0, 0], abs=1e-5)
+
+
+def test_one_query_and_no_tasks_will_do():
+    record = made([[1.0, 0.0]])
+    found = record.estimates(record.vectors, NONE)
+    assert np.isfinite(found).all()
+    assert found[0, 0, 0] > found[0, 1, 0]
+    assert (found[..., 1] == 0).all()
+    left_out = record.estimates(record.vectors, NONE, np.array([0]))
+    assert np.isfinite(left_out).all()
+    assert left_out[0, 0].tolist() == left_out[0, 1].tolist()
+
+
+def test_no_outcome_at_all_is_an_even_chance():
+    record = made(np.full((5, 2), np.nan))
+    assert record.pool_mean == 0.5
+    assert record.estimates(record.vectors[:1], NONE)[0, :, :3].tolist() == [[0, 0, 0]] * 2
+    assert np.isnan(record.cost_usd).all()
+
+
+def test_an_unknown_task_is_no_task():
+    record = made(np.random.default_rng(2).random((30, 2)), tasks=[None, "t", "u"] * 10)
+    assert record.tasks == ("t", "u")
+    assert record.task[:3].tolist() == [-1, 0, 1]
+    found = record.estimates(record.vectors[:1], NONE)
+    assert (found[..., 1] == 0).all()
+    assert (record.estimates(record.vectors[:1], np.array([0]))[..., 1] != 0).all()
+
+
+def test_a_batch_of_queries_equals_its_singles():
+    record = random_record(np.random.default_rng(9), AGENTS, 120)
+    rows = np.arange(40)
+    batch = record.estimates(record.vectors[rows], record.task[rows], rows)
+    for row in rows:
+        one = record.estimates(record.vectors[[row]], record.task[[row]], np.array([row]))
+        np.testing.assert_allclose(batch[row], one[0], atol=1e-5)
+
+
+def test_costs_are_means_of_what_is_known():
+    cost = np.array([[1.0, np.nan], [3.0, np.nan]])
+    record = TrackRecord.build(
+        AGENTS[:2], EMBEDDER.embed(["x", "y"]), np.ones((2, 2)), [None] * 2, [[]] * 2, cost, cost
+    )
+    assert record.cost_usd[0] == 2.0
+    assert np.isnan(record.cost_usd[1])
+    assert record.latency_s[0] == 2.0
+
+
+def test_log_odds_stay_finite_at_both_ends():
+    assert logit(np.array([0.0, 0.5, 1.0])).tolist() == pytest.approx([-4.59512, 0.0, 4.59512], abs=1e-5)
