@@ -16,8 +16,8 @@ REGISTRY = Path(__file__).parent.parent / "agents" / "workbench.yaml"
 OUTCOMES, ROUTER, PICTURE = Path("runs/workbench"), Path("routers/workbench"), Path("runs/workbench.png")
 QUESTIONS = (
     "How many minutes are there in 3.5 days?",
-    "Which element has the symbol Fe?",
     "What day of the week was 14 March 1892?",
+    "Who founded Halden Ferry?",
 )
 
 
@@ -32,7 +32,7 @@ def main() -> None:
         print(f"   {report.recorded:,} outcomes recorded, {report.kept:,} were there, {report.failed} failed")
         print("3. a router learns from what they scored")
         router = train(OUTCOMES, ROUTER, progress=bar)
-        print("4. is it worth it, on questions of kinds that it never saw?")
+        print("4. is it worth it, on questions of other wordings and facts than it learned from?")
         result = evaluate(router, OUTCOMES, progress=bar)
     print(result)
     print(f"   picture: {result.plot(PICTURE)}")

@@ -115,7 +115,7 @@ class Report:
         from rich.text import Text
 
         title = Text(f"{self.data}: {self.n_queries:,} queries, {len(self.agents)} agents")
-        table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("policy", no_wrap=True)
         for name in ("score", "95%", "gain in points, 95%", "USD", "calls", "sec"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -132,7 +132,7 @@ class Report:
         if self.control is not None:
             one, all_ = self.control.top1, self.control.policy
             found.append(
-                f"shuffled-label control: gain {_points(all_)} as deployed, {_points(one)} with one agent a query"
+                f"shuffled-label control: gain {_points(all_)} as deployed, {_points(one)} with one agent"
             )
         return (*found, *self.notes, f"verdict: {self.verdict} ({self.why})")
 

@@ -99,8 +99,9 @@ class Team:
         plain = np.array([_plain_agent(spec) for spec in specs], dtype=np.float32).reshape(len(specs), -1)
         words: dict[str, list[int]] = {}
         for i, spec in enumerate(specs):
-            for word in set(entity_key(f"{spec.card} {' '.join(spec.examples)}").split()):
-                words.setdefault(word.strip(".,;:!?()\"'"), []).append(i)
+            named = entity_key(f"{spec.card} {' '.join(spec.examples)}").split()
+            for word in {word.strip(".,;:!?()\"'") for word in named}:
+                words.setdefault(word, []).append(i)
         return cls(
             specs=tuple(specs),
             cards=cards,

@@ -118,7 +118,7 @@ def to_networkx(graph: KnowledgeGraph) -> nx.MultiDiGraph[Any]:
     for (source, relation, target), index in graph.edge_index.items():
         weights = graph.edge_weight[source, relation, target]
         for head, tail, weight in zip(*index.tolist(), weights.tolist(), strict=True):
-            view.add_edge((source, head), (target, tail), key=relation, relation=relation, weight=weight)
+            view.add_edge((source, head), (target, tail), relation=relation, weight=weight)
     return view
 
 

@@ -201,16 +201,21 @@ class TrackRecord:
     @cached_property
     def mean(self) -> Floats:
         """Each agent's mean score, shrunk toward the pool's. Shapes: ``(agents,)``."""
-        total, count = self._totals
-        return np.asarray(
-            (total + PRIOR_COUNT_AGENT * self.pool_mean) / (count + PRIOR_COUNT_AGENT), dtype=np.float32
-        )
+        return self._means(0.0, 0.0)
 
     @cached_property
     def pool_mean(self) -> float:
         """The mean of all recorded scores: what is expected of an agent without a record."""
         total, count = self._totals
         return float(total.sum() / count.sum()) if count.sum() else 0.5
+
+    def _means(self, own_score: Floats | float, own_ran: Floats | float) -> Floats:
+        """Return each agent's shrunk mean, one query's outcome taken out of it and of the pool's mean."""
+        total, count = self._totals
+        total, count = total - own_score, count - own_ran
+        all_ran = count.sum(-1, keepdims=True)
+        pool = np.where(all_ran > 0.5, total.sum(-1, keepdims=True) / np.maximum(all_ran, 1.0), 0.5)
+        return np.asarray((total + PRIOR_COUNT_AGENT * pool) / (count + PRIOR_COUNT_AGENT), dtype=np.float32)
 
     def estimates(self, vectors: Floats, task: Indices, exclude: Indices | None = None) -> Floats:
         """Estimate every agent's score on each query from the queries that came before.
@@ -230,10 +235,7 @@ class TrackRecord:
         out = exclude if exclude is not None else np.full(batch, -1, dtype=np.int64)
         own = (out >= 0)[:, None].astype(np.float32)
         own_score, own_ran = own * score[out], own * ran[out]
-        total, count = self._totals
-        base = (total - own_score + PRIOR_COUNT_AGENT * self.pool_mean) / (
-            count - own_ran + PRIOR_COUNT_AGENT
-        )
+        base = self._means(own_score, own_ran)
 
         task_total, task_count = self._by_task
         same = (task >= 0)[:, None] & (task == np.where(out >= 0, self.task[out], -2))[:, None]
@@ -248,7 +250,8 @@ class TrackRecord:
         ids = np.argpartition(-similarity, nearest - 1, axis=1)[:, :nearest]
         near = np.take_along_axis(similarity, ids, axis=1)
         weight = np.exp(SHARPNESS * (near - near.max(axis=1, keepdims=True)))
-        weight[near < -1.5] = 0.0
+        there = near > -1.5
+        weight[~there] = 0.0
         # Scaled to sum to the effective sample size (sum w)^2 / (sum w^2), so that they count as so many
         # outcomes.
         weight *= (weight.sum(1) / np.maximum((weight**2).sum(1), 1e-9))[:, None]
@@ -260,7 +263,7 @@ class TrackRecord:
         result[..., 0] = logit(base)
         result[..., 1] = logit(by_task) - result[..., 0]
         result[..., 2] = logit(by_near) - logit(by_task)
-        result[..., 3] = near.mean(axis=1)[:, None]
+        result[..., 3] = ((near * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1))[:, None]
         result[..., 4] = 1.0
         return result
 
@@ -280,10 +283,11 @@ class TrackRecord:
             return np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=np.float32)
         place, row = np.array(known, dtype=np.int64).T
         total, count = (table[row] for table in self._by_entity)
+        mean = self.mean
         if exclude >= 0:
-            score, ran = self._filled
-            total, count = total - score[exclude], count - ran[exclude]
-        lift = (total - count * self.mean) / (count + PRIOR_COUNT_ENTITY)
+            own_score, own_ran = (table[exclude] for table in self._filled)
+            total, count, mean = total - own_score, count - own_ran, self._means(own_score, own_ran)
+        lift = (total - count * mean) / (count + PRIOR_COUNT_ENTITY)
         entity, agent = np.nonzero((count > 0) & (np.abs(lift) > 0.02))
         return np.stack([agent, place[entity]]), lift[entity, agent].astype(np.float32)
 

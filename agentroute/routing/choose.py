@@ -109,12 +109,21 @@ def calibrate(prior: Floats, network: Floats, score: Floats, trust: float) -> Ca
     x = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)
     start = np.array([1.0, 0.0])
     theta = start
+
+    def loss(theta: Table) -> float:
+        z = x @ theta
+        return float(np.logaddexp(0.0, z).sum() - target @ z + 0.5 * ((theta - start) ** 2).sum())
+
     for _ in range(25):
-        p = 1.0 / (1.0 + np.exp(-x @ theta))
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ theta, -500.0, 500.0)))
         # A weak pull toward "leave it as it is" keeps thin or one-sided data from running away.
         gradient = x.T @ (p - target) + (theta - start)
         hessian = (x * (p * (1 - p))[:, None]).T @ x + np.eye(2)
-        theta = theta - np.linalg.solve(hessian, gradient)
+        step = np.linalg.solve(hessian, gradient)
+        # Where the log-odds are far too sure, a whole step overshoots and never comes back.
+        while loss(theta - step) > loss(theta) + 1e-9 and np.abs(step).max() > 1e-9:
+            step = step / 2.0
+        theta = theta - step
     scale, shift = float(np.clip(theta[0], 0.05, 5.0)), float(np.clip(theta[1], -5.0, 5.0))
     return Calibration(trust=trust, scale=scale, shift=shift)
 

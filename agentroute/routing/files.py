@@ -42,7 +42,7 @@ def save(folder: str | os.PathLike[str], manifest: Mapping[str, Any], tensors: T
     if home.exists() and not home.is_dir():
         raise RouterFileError(f"{home} is a file; a router is saved into a folder: give another --out")
     home.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": FORMAT, **manifest}, sort_keys=True, ensure_ascii=False)
+    text = json.dumps({"format": FORMAT, **manifest}, sort_keys=True)
     tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
     data = to_bytes(tensors, metadata={"manifest": text, "sha256": _digest(text, tensors)})
     path, temporary = home / FILE_NAME, home / f"{FILE_NAME}.{os.getpid()}.tmp"
@@ -78,13 +78,14 @@ def load(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Tensors]:
     remedy = "train it again with 'agentroute train FOLDER --out ROUTER'"
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise RouterFileError(f"{folder}: no router to read there ({error.strerror}); {remedy}") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RouterFileError(f"{folder}: no router to read there ({why}); {remedy}") from None
     try:
         tensors: Tensors = from_bytes(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         text, expected = header["__metadata__"]["manifest"], header["__metadata__"]["sha256"]
-        manifest = json.loads(text)
+        manifest: dict[str, Any] = dict(json.loads(text))
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         kind = type(error).__name__
         raise RouterFileError(f"{path} is not a whole router file ({kind}); {remedy}") from None

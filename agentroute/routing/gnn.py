@@ -32,7 +32,7 @@ class GNNConfig:
     embedding: int = 384
     hidden_channels: int = 64
     num_layers: int = 2
-    dropout: float = 0.3
+    dropout: float = 0.2
 
 
 class RelationalConv(nn.Module):

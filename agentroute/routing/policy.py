@@ -61,9 +61,11 @@ class Policy(ABC):
             Non-negative weights that sum to 1 over the members of each row, 0 elsewhere. Shapes: as
             ``logits``.
         """
-        scaled = np.where(members, logits.astype(np.float64) / self.temperature, -np.inf)
-        top = np.max(scaled, axis=1, keepdims=True, initial=-1e9)
-        odds = np.where(members, np.exp(scaled - top), 0.0)
+        logits = logits.astype(np.float64)
+        top = np.max(np.where(members, logits, -np.inf), axis=1, keepdims=True, initial=-1e9)
+        below = np.where(members, logits - top, 0.0)
+        with np.errstate(over="ignore"):  # a tiny temperature makes weights of 0
+            odds = np.where(members, np.exp(below / self.temperature), 0.0)
         return np.asarray(odds / np.maximum(odds.sum(axis=1, keepdims=True), 1e-300))
 
     def plain(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class TopK(Policy):
 
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
         """Choose whom to ask; see ``Policy.select``."""
-        return _rank(logits, free) < self.k if logits.shape[1] else free
+        return np.asarray((_rank(logits, free) < self.k) & free)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,18 @@ class PriceAware(Policy):
     novelty: float = 0.4
     cap_usd: float | None = None
     most: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.price_weight >= 0 or not 0 <= self.novelty <= 1:
+            raise InputError(
+                f"price_weight={self.price_weight}, novelty={self.novelty}; the one must be 0 or more, the "
+                "other in [0, 1]"
+            )
+        if (self.cap_usd is not None and not self.cap_usd >= 0) or self.most < 1:
+            raise InputError(
+                f"cap_usd={self.cap_usd}, most={self.most}; a cap is 0 or more and most at least 1"
+            )
 
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
         """Choose whom to ask; see ``Policy.select``."""

@@ -74,12 +74,15 @@ def vote(groups: Indices, weights: Table) -> tuple[Indices, Table]:
     """
     votes = (groups >= 0) & (weights > 0)
     weights = np.where(votes, weights, 0.0)
+    weights = weights / np.maximum(weights.max(axis=1, keepdims=True), 1e-300)
     same = (groups[:, :, None] == groups[:, None, :]) & votes[:, :, None] & votes[:, None, :]
     backing = np.einsum("qab,qb->qa", same, weights)
     # Rounding must not decide a tie, so sums are compared after it is cut off.
     best = np.round(np.where(votes, backing, -1.0), 9)
     heaviest = np.where(best == best.max(axis=1, keepdims=True), weights, -1.0)
-    leader = np.where(votes.any(axis=1), heaviest.argmax(axis=1), -1)
+    # Of equally heavy agents, one of the group that spoke first.
+    first = np.where(heaviest == heaviest.max(axis=1, keepdims=True), same.argmax(axis=2), groups.shape[1])
+    leader = np.where(votes.any(axis=1), first.argmin(axis=1), -1)
     total = weights.sum(axis=1)
     share = backing[np.arange(len(leader)), leader] / np.maximum(total, 1e-300)
     return leader, np.where(leader >= 0, share, 0.0)

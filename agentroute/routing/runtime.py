@@ -70,9 +70,10 @@ class NumpyGNN:
         if kind != "agent":
             return np.maximum(self._linear(f"lin.{kind}", x), 0.0)
         # A team's agents are the same nodes in every query: project them once.
-        if self._last_team is None or self._last_team[0] is not x:
-            self._last_team = (x, np.maximum(self._linear("lin.agent", x), 0.0))
-        return self._last_team[1]
+        last = self._last_team  # read once: another thread may be routing for another team
+        if last is None or last[0] is not x:
+            last = self._last_team = (x, np.maximum(self._linear("lin.agent", x), 0.0))
+        return last[1]
 
     def _linear(self, name: str, x: Floats) -> Floats:
         return np.asarray(x @ self._w[f"{name}.weight"].T + self._w[f"{name}.bias"])

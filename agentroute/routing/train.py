@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class TrainConfig:
     Args:
         seed: Decides the split and every random choice; the same seed gives the same weights, bit for bit.
         epochs: Passes over the training part, at most; validation decides which one is kept.
-        patience: Passes without a better validation loss before training ends.
+        patience: Steps without a better validation loss before training ends; whole passes are run.
         batch_size: Queries in one step.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
@@ -61,8 +62,8 @@ class TrainConfig:
     """
 
     seed: int = 0
-    epochs: int = 30
-    patience: int = 5
+    epochs: int = 200
+    patience: int = 240
     batch_size: int = 128
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -198,8 +199,7 @@ def fit(
     Returns:
         The weights of the best pass by name, and the losses of each pass.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with _reproducible(config.seed):
         order = np.random.default_rng(config.seed)
         model = RouterGNN(gnn_config)
         optimizer = torch.optim.AdamW(
@@ -233,12 +233,13 @@ def fit(
             validation = sum(losses) / max(len(validation_graphs), 1)
             history.append({"train": round(total / len(graphs), 5), "validation": round(validation, 5)})
             tell("training", epoch + 1, config.epochs)
-            since += 1
+            since += -(-len(graphs) // config.batch_size)
             if validation < best - 1e-5:
                 best, since = validation, 0
                 best_weights = {name: value.clone() for name, value in model.state_dict().items()}
             if since >= config.patience:
                 break
+    tell("training", config.epochs, config.epochs)  # it may have ended early
     return {name: value.numpy() for name, value in best_weights.items()}, history
 
 
@@ -257,8 +258,7 @@ def fit_query_only(
     Returns:
         The weights of the best pass, by name.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with _reproducible(config.seed):
         order = np.random.default_rng(config.seed)
         dim, agents = vectors.shape[1], score.shape[1]
         model = nn.Sequential(nn.Linear(dim, 96), nn.ReLU(), nn.Dropout(0.3), nn.Linear(96, agents))
@@ -277,13 +277,30 @@ def fit_query_only(
             model.eval()
             with torch.no_grad():
                 held = float(_loss(model(held_x), held_y, 0.0))
-            since += 1
+            since += -(-len(vectors) // config.batch_size)
             if held < best_loss - 1e-5:
                 best_loss, since = held, 0
                 kept = {name: value.clone() for name, value in model.state_dict().items()}
             if since >= config.patience:
                 break
     return {name: value.numpy() for name, value in kept.items()}
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Seed torch, and put back what was there afterwards.
+
+    One thread: the steps are too small to share, and threads that wait for each other on a busy machine take
+    ten times as long.
+    """
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _loss(gain: Tensor, score: Tensor, listwise: float) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from routing.folders import make_folder
 
 from agentroute.knowledge.hashing import HashingEmbedder
@@ -21,4 +22,5 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def router(folder: Path) -> GraphRouter:
     """A router that has learned it."""
+    torch.set_num_threads(1)  # for graphs this small, threads only wait for each other
     return train(folder, config=TrainConfig(epochs=6), embedder=HashingEmbedder(64))

@@ -42,6 +42,7 @@ def test_one_graph_need_not_be_in_a_list():
 
 def test_two_layers_of_pygs_own_transformer_run_on_it(graphs):
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     data = to_hetero(graphs)
     first = HGTConv({kind: width for kind, width in dims(EMBEDDER.dim).items()}, 8, METADATA, heads=2)
     second = HGTConv(8, 8, METADATA, heads=2)
@@ -62,7 +63,7 @@ def test_a_union_is_its_parts(graphs):
     for part in parts:
         givers += (part.gave + start["agent"]).tolist()
         for (source, name, target), (index, weight) in part.edges.items():
-            moved = index + [[start[source]], [start[target]]]
+            moved = index + np.array([[start[source]], [start[target]]])
             found[source, name, target] += zip(*moved.tolist(), weight.tolist(), strict=True)
         for kind in NODE_TYPES:
             start[kind] += len(part.x[kind])

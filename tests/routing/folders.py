@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
+from agentroute.knowledge.vectors import unit
 from agentroute.outcomes import (
     Outcome,
     OutcomeFolder,
@@ -101,13 +103,16 @@ def _home() -> TemporaryDirectory[str]:
 @cache
 def trained(seed: int = 0, shuffled: bool = False) -> GraphRouter:
     """A router trained on the shared folder, once per process."""
+    import torch
+
     from agentroute.routing.train import TrainConfig, train
 
+    torch.set_num_threads(1)
     config = TrainConfig(seed=seed, epochs=25, batch_size=32)
     return train(shared_folder(), config=config, embedder=EMBEDDER, shuffle_labels=shuffled)
 
 
-def test_part(router: GraphRouter) -> OutcomeTable:
+def held_out(router: GraphRouter) -> OutcomeTable:
     """The outcomes that a router's training left alone."""
     table, held = OutcomeFolder.open(shared_folder()).table(), set(router.manifest["test_ids"])
     return table.take([i for i, row in enumerate(table.queries) if row.query.id in held])
@@ -117,6 +122,7 @@ def random_weights(network: torch.nn.Module, seed: int) -> None:
     """Give every parameter a trained-like value; the last layers begin at zero and would hide mistakes."""
     import torch
 
+    torch.set_num_threads(1)  # for layers this small a second thread costs more than it brings
     draws = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -125,14 +131,18 @@ def random_weights(network: torch.nn.Module, seed: int) -> None:
 
 
 def random_record(rng: np.random.Generator, agents: tuple[str, ...], queries: int = 70) -> TrackRecord:
-    """Scores of some agents on questions like the folder's, a fifth of them missing."""
+    """Scores of some agents on questions like the folder's, a fifth of them missing.
+
+    Vectors are a little off their texts, so that no two are equally near a third.
+    """
     topics = [str(rng.choice(list(TOPICS))) for _ in range(queries)]
     asked = [question(rng, topic, number) for number, topic in enumerate(topics)]
     score = rng.random((queries, len(agents)))
     score[rng.random(score.shape) < 0.2] = np.nan
+    vectors = EMBEDDER.embed([query.text for query in asked])
     return TrackRecord.build(
         agents,
-        EMBEDDER.embed([query.text for query in asked]),
+        unit(vectors + rng.normal(scale=0.02, size=vectors.shape)),
         score.astype(np.float32),
         [topic if rng.random() < 0.8 else None for topic in topics],
         [[entity.name for entity in RuleExtractor().extract(query).entities] for query in asked],
@@ -161,3 +171,17 @@ def random_graphs(seed: int, agents: int = 5, answers: int = 0, record: bool = T
         vectors = EMBEDDER.embed([answer.text for answer in given])
         grown.append(grow(graph, given, vectors.reshape(-1, EMBEDDER.dim)) if answers else graph)
     return grown
+
+
+def table_of(score: np.ndarray, answers: Sequence[Sequence[str | None]], **more: np.ndarray) -> OutcomeTable:
+    """Outcomes from plain arrays; what is not given is unknown."""
+    queries, agents = score.shape
+    unknown = {name: np.full(score.shape, np.nan) for name in ("cost_usd", "latency_s")}
+    tokens = {name: np.full(score.shape, np.nan) for name in ("input_tokens", "output_tokens")}
+    return OutcomeTable(
+        queries=tuple(QueryRecord(query=Query(text=f"question {i}", id=f"q{i}")) for i in range(queries)),
+        agents=tuple(spec(f"agent-{i}") for i in range(agents)),
+        score=score.astype(np.float32),
+        answers=tuple(tuple(row) for row in answers),
+        **{**unknown, **tokens, **more},
+    )

@@ -1,0 +1,337 @@
+"""A trained router: its decisions keep the laws, and it knows what fits it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from routing.folders import EMBEDDER, TOPICS, held_out, question, shared_folder, spec, team, trained
+
+from agentroute.errors import InputError, QueryError, RouterFileError
+from agentroute.knowledge.embed import HashingEmbedder
+from agentroute.outcomes import OutcomeFolder
+from agentroute.routing.policy import Nucleus, PriceAware, TopK
+from agentroute.routing.router import GraphRouter
+from agentroute.types import Answer, Limits, Message, Passage, Query, from_plain, to_plain
+from agentroute.types import RoutingDecision as Decision
+
+TEAM = team()
+QUERIES = [question(np.random.default_rng(i), list(TOPICS)[i % 4], 1000 + i) for i in range(24)]
+STRANGE = [
+    Query(text="?"),
+    Query(text="\0"),
+    Query(text="\ud800"),
+    Query(text="river " * 50_000),
+    Query(text="三"),
+]
+
+
+@pytest.fixture(scope="module")
+def router() -> GraphRouter:
+    return trained()
+
+
+def with_policy(router: GraphRouter, policy: object, trust: float = 1.0) -> GraphRouter:
+    calibration = replace(router.setting.calibration, trust=trust)
+    return router.using(replace(router.setting, policy=policy, calibration=calibration, rounds=3))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def learned(router) -> GraphRouter:
+    """With the network trusted in full, so that the laws are the network's as well."""
+    return with_policy(router, TopK(k=2))
+
+
+# ---------------------------------------------------------------------------- scores
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_permuting_agents_permutes_scores_and_decisions(learned, seed):
+    agents = (*TEAM, spec("new", description="A newcomer who reads about pistons and rhymes."))
+    order = np.random.default_rng(seed).permutation(len(agents))
+    moved = tuple(agents[i] for i in order)
+    scores = learned.score(QUERIES, agents)
+    assert np.ptp(scores, axis=1).max() > 0.5
+    np.testing.assert_allclose(learned.score(QUERIES, moved), scores[:, order], atol=1e-5)
+    for query in QUERIES[:6]:
+        one, two = learned.route(query, agents), learned.route(query, moved)
+        assert [r.agent for r in one.ranking] == [r.agent for r in two.ranking]
+        assert one.weights == pytest.approx(two.weights, abs=1e-5)
+        assert one.registry_hash == two.registry_hash
+
+
+def test_a_batch_equals_its_singles(learned):
+    queries = [*QUERIES, *STRANGE, *(replace(q, task="rivers") for q in QUERIES[:3])]
+    batch = learned.score(queries, TEAM)
+    for query, row in zip(queries, batch, strict=True):
+        np.testing.assert_allclose(learned.score([query], TEAM)[0], row, atol=1e-5)
+    assert learned.score([], TEAM).shape == (0, 4)
+
+
+def test_more_queries_than_one_pass_takes_are_scored_alike(learned):
+    many = QUERIES * 12
+    np.testing.assert_allclose(
+        learned.score(many, TEAM), np.tile(learned.score(QUERIES, TEAM), (12, 1)), atol=1e-5
+    )
+
+
+def test_removing_an_agent_keeps_the_order_of_the_others(learned):
+    scores = learned.score(QUERIES, TEAM)
+    for gone in range(4):
+        left = [i for i in range(4) if i != gone]
+        fewer = learned.score(QUERIES, [TEAM[i] for i in left])
+        for row, rest in zip(scores[:, left], fewer, strict=True):
+            gaps = np.subtract.outer(row, row)
+            clear = np.abs(gaps) > 0.5  # agents within half a point of log-odds may be told apart either way
+            assert (np.sign(gaps) == np.sign(np.subtract.outer(rest, rest)))[clear].all()
+
+
+def test_a_changed_card_changes_the_score(learned):
+    before = learned.score(QUERIES, TEAM)
+    for changes in (
+        {"description": "Knows about pistons and valves."},
+        {"examples": ("Which turbine is this?",)},
+        {"tags": ("stanza",)},
+    ):
+        after = learned.score(QUERIES, (replace(TEAM[0], **changes), *TEAM[1:]))
+        assert np.abs(after - before)[:, 0].min() > 1e-4
+
+
+def test_a_new_agent_is_scored_from_its_card_alone(learned):
+    """Trained without the agent of engines, the card tells who knows engines."""
+    newcomers = [
+        spec("turbines", description="Knows about engine, piston, valve, turbine."),
+        spec("cooking", description="Knows about soup, bread, cheese, salad."),
+    ]
+    scores = learned.score(QUERIES, (*TEAM, *newcomers))
+    assert np.isfinite(scores).all()
+    on_engines = scores[3::4]
+    assert on_engines[:, 4].mean() > on_engines[:, 5].mean()
+    chances = 1 / (1 + np.exp(-scores[:, 4:]))
+    known = 1 / (1 + np.exp(-scores[:, :4]))
+    assert known.min() - 0.2 < chances.min() <= chances.max() < known.max() + 0.2
+
+
+def test_what_comes_along_with_a_query_is_read(learned):
+    plain = Query(text="And that one?")
+    history = replace(plain, history=(Message(role="user", text="Which river has a delta?"),))
+    context = replace(
+        plain, context=(Passage(title="Thames Estuary", text="The Thames meets the North Sea."),)
+    )
+    scores = learned.score([plain, history, context], TEAM)
+    assert np.abs(scores[0] - scores[1]).max() > 1e-3
+    assert np.abs(scores[0] - scores[2]).max() > 1e-6
+
+
+# ---------------------------------------------------------------------------- decisions
+
+
+@pytest.mark.parametrize("policy", [TopK(), TopK(k=3), Nucleus(p=0.9), PriceAware(price_weight=0.1)])
+@pytest.mark.parametrize("agents", [TEAM, TEAM[:1]], ids=["four", "one"])
+def test_every_decision_is_whole_and_plain(router, policy, agents):
+    router = with_policy(router, policy, 0.5)
+    for query in (*QUERIES[:4], *STRANGE):
+        decision = router.route(query, agents)
+        assert sorted(r.agent for r in decision.ranking) == sorted(a.id for a in agents)
+        assert [r.score for r in decision.ranking] == sorted(
+            (r.score for r in decision.ranking), reverse=True
+        )
+        assert decision.selected and not decision.abstained and not decision.stop
+        assert sum(weight for _, weight in decision.selected) == pytest.approx(1.0, abs=1e-9)
+        for _, weight in decision.selected:
+            assert type(weight) is float and weight > 0
+        for value in (decision.expected_score, decision.expected_cost_usd, decision.coverage):
+            assert type(value) is float
+        assert all(type(r.score) is float and 0 < r.score < 1 for r in decision.ranking)
+        chosen = [r.agent for r in decision.ranking if r.reason == "selected"]
+        assert chosen == [agent for agent, _ in decision.selected]
+        assert from_plain(Decision, json.loads(json.dumps(to_plain(decision)))) == decision
+
+
+def test_the_same_question_is_decided_the_same_way(learned):
+    assert learned.route(QUERIES[0], TEAM) == learned.route(QUERIES[0], TEAM)
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t "])
+def test_an_empty_query_is_refused(router, text):
+    with pytest.raises(QueryError, match="the query is empty"):
+        router.route(Query(text=text), TEAM)
+
+
+def test_no_agents_are_refused(router):
+    with pytest.raises(InputError, match="there are no agents"):
+        router.route(QUERIES[0], ())
+
+
+def test_an_answer_is_enough_to_stop_and_those_who_answered_vote(learned):
+    answers = [
+        Answer(agent="poems", text="x"),
+        Answer(agent="rivers", status="failed", error="broke"),
+        Answer(agent="primes", text="y"),
+    ]
+    decision = learned.route(QUERIES[0], TEAM, answers=answers, round=2)
+    assert decision.stop and not decision.abstained
+    assert set(decision.weights) == {"poems", "primes"}
+    assert sum(decision.weights.values()) == pytest.approx(1.0)
+    assert 0 < decision.coverage < 1
+    assert decision.round == 2
+    everyone = [Answer(agent=agent.id, text="x") for agent in TEAM]
+    assert learned.route(QUERIES[0], TEAM, answers=everyone).coverage == pytest.approx(1.0)
+
+
+def test_while_nobody_answered_others_are_asked(learned):
+    seen: list[Answer] = []
+    for number in (1, 2):
+        decision = learned.route(QUERIES[0], TEAM, answers=seen, round=number)
+        assert not decision.stop and len(decision.selected) == 2
+        assert not set(decision.weights) & {answer.agent for answer in seen}
+        statuses = ["failed", "timed_out"] if number == 1 else ["skipped", "failed"]
+        seen += [
+            Answer(agent=agent, status=status)  # type: ignore[arg-type]
+            for (agent, _), status in zip(decision.selected, statuses, strict=True)
+        ]
+    over = learned.route(QUERIES[0], TEAM, answers=seen, round=3)
+    assert over.abstained and not over.selected and not over.stop
+    assert over.reason == "everybody was asked"
+    assert over.coverage == 0.0
+    assert over.expected_score is None
+
+
+def test_a_setting_of_one_round_asks_once(router):
+    once = router.using(replace(router.setting, policy=TopK(), rounds=1))
+    decision = once.route(QUERIES[0], TEAM, answers=[Answer(agent="rivers", status="failed")], round=2)
+    assert decision.abstained
+    assert "rounds are over" in decision.reason
+
+
+def test_answers_of_strangers_are_ignored(learned):
+    plain = learned.route(QUERIES[0], TEAM)
+    assert learned.route(QUERIES[0], TEAM, answers=[Answer(agent="stranger", text="I know")]) == plain
+
+
+def test_who_is_too_dear_is_not_asked(learned):
+    # They cost 0.001 to 0.004.
+    decision = with_policy(learned, TopK(k=9)).route(QUERIES[0], TEAM, budget_left_usd=0.0025)
+    assert set(decision.weights) == {"rivers", "primes"}
+    nothing = learned.route(QUERIES[0], TEAM, budget_left_usd=0.0)
+    assert nothing.abstained
+    assert nothing.reason == "nobody who is left fits the budget"
+    unknown = (*TEAM, spec("unpriced"))
+    assert set(learned.route(QUERIES[0], unknown, budget_left_usd=0.0).weights) == {"unpriced"}
+
+
+def test_no_more_than_the_limit_are_asked_and_they_are_the_best(router):
+    wide = with_policy(router, TopK(k=4))
+    decision = wide.route(QUERIES[0], TEAM, limits=Limits(max_agents=2))
+    assert [agent for agent, _ in decision.selected] == [r.agent for r in decision.ranking[:2]]
+    assert sum(decision.weights.values()) == pytest.approx(1.0)
+
+
+def test_costs_come_from_outcomes_then_from_cards_then_are_unknown(router):
+    agents = (TEAM[0], spec("carded", price={}), spec("blank"))
+    agents = (replace(TEAM[0], price=None), replace(spec("carded"), price=TEAM[1].price), spec("blank"))
+    found = router.cost(agents)
+    assert found[:2] == pytest.approx([0.001, 0.002])
+    assert np.isnan(found[2])
+    decision = with_policy(router, TopK(k=3)).route(QUERIES[0], agents)
+    assert decision.expected_cost_usd is None
+    assert {r.agent: r.cost_usd for r in decision.ranking}["blank"] is None
+
+
+# ---------------------------------------------------------------------------- settings and replay
+
+
+def test_presets_and_bounds(router):
+    top = router.with_preset("top1")
+    assert top.policy == TopK(k=1)
+    assert len(top.route(QUERIES[0], TEAM).selected) == 1
+    assert router.with_preset("vote").setting.policy != TopK(k=1)
+    assert router.within(max_calls=1.0).setting.calls <= 1.0
+    assert router.within() is router
+    with pytest.raises(InputError, match="there is no preset 'best'; choose top1 or vote"):
+        router.with_preset("best")
+    with pytest.raises(InputError, match="max_calls=0.5"):
+        router.within(max_calls=0.5)
+    with pytest.raises(InputError, match=r"the lowest are 1 call and 0\.00\d+ USD"):
+        router.within(max_cost_usd=1e-9)
+
+
+def test_replay_is_what_route_and_a_vote_come_to(router):
+    router = with_policy(router, TopK(k=1), 0.5)
+    table = held_out(router)
+    found = router.replay(table)
+    for i, row in enumerate(table.queries):
+        (agent, _), *_ = router.route(row.query, table.agents).selected
+        assert np.flatnonzero(found.asked[i]).tolist() == [table.agent_ids.index(agent)]
+        assert found.score[i] == table.score[i, table.agent_ids.index(agent)]
+
+
+# ---------------------------------------------------------------------------- files
+
+
+@pytest.fixture(scope="module")
+def saved(router, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("router")
+    router.save(folder)
+    return folder
+
+
+def test_a_loaded_router_decides_as_the_saved_one(router, saved):
+    again = GraphRouter.load(saved, embedder=EMBEDDER)
+    assert np.array_equal(again.score(QUERIES, TEAM), router.score(QUERIES, TEAM))
+    assert again.route(QUERIES[0], TEAM) == router.route(QUERIES[0], TEAM)
+    assert again.setting.policy == router.setting.policy
+    assert len(again.tried) == len(router.tried)
+    assert again.manifest["test_ids"] == router.manifest["test_ids"]
+    assert np.array_equal(again.record.score, router.record.score, equal_nan=True)
+
+
+def test_saving_twice_writes_the_same_bytes(router, saved, tmp_path):
+    again = GraphRouter.load(saved, embedder=EMBEDDER)
+    again.save(tmp_path)
+    assert (tmp_path / "router.safetensors").read_bytes() == (saved / "router.safetensors").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+class OtherScheme(HashingEmbedder):
+    fingerprint = "other-scheme/dim=48"
+
+
+@pytest.mark.parametrize(
+    ("embedder", "message"),
+    [
+        (
+            HashingEmbedder(64),
+            r"trained on vectors of 48 numbers, this embedder gives 64; use .*hashing-1/dim=48",
+        ),
+        (OtherScheme(48), "trained with the embedder hashing-1/dim=48, this one is other-scheme/dim=48"),
+    ],
+)
+def test_another_embedder_is_refused_and_both_are_named(saved, embedder, message):
+    with pytest.raises(RouterFileError, match=message):
+        GraphRouter.load(saved, embedder=embedder)
+
+
+def test_a_router_in_a_fresh_process_decides_without_torch(router, saved):
+    script = (
+        "import sys\n"
+        "from agentroute.knowledge.embed import HashingEmbedder\n"
+        "from agentroute.outcomes import OutcomeFolder\n"
+        "from agentroute.routing.router import GraphRouter\n"
+        "from agentroute.types import Query\n"
+        "router = GraphRouter.load(sys.argv[1], embedder=HashingEmbedder(48))\n"
+        "team = OutcomeFolder.open(sys.argv[2]).registry.agents\n"
+        "print(router.route(Query(text='Which river?'), team).ranking[0].score)\n"
+        "print([name for name in ('torch', 'torch_geometric', 'networkx') if name in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script, saved, shared_folder()], capture_output=True, text=True, timeout=60
+    )
+    score, heavy = found.stdout.splitlines() or [found.stderr, ""]
+    mine = router.route(Query(text="Which river?"), OutcomeFolder.open(shared_folder()).registry.agents)
+    assert float(score) == pytest.approx(mine.ranking[0].score, abs=1e-6)
+    assert heavy == "[]"
