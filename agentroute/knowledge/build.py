@@ -172,23 +172,20 @@ class GraphBuilder:
     extractor: Extractor
     record: TrackRecord | None = None
 
-    def build(self, queries: Sequence[Query], exclude: Sequence[int] | None = None) -> list[KnowledgeGraph]:
+    def build(self, queries: Sequence[Query]) -> list[KnowledgeGraph]:
         """Build one graph per query.
 
         Args:
             queries: The queries.
-            exclude: For each query the row of the record that is the query itself, -1 for none. Used in
-                training.
 
         Returns:
             The graphs, in order.
         """
         vectors = self.embedder.embed([query_text(query) for query in queries])
-        out = np.full(len(queries), -1, np.int64) if exclude is None else np.asarray(exclude, np.int64)
-        suits = self._suits(vectors, queries, out)
-        return [self._one(*parts) for parts in zip(queries, vectors, suits, out.tolist(), strict=True)]
+        suits = self._suits(vectors, queries)
+        return [self._one(*parts) for parts in zip(queries, vectors, suits, strict=True)]
 
-    def _suits(self, vectors: Floats, queries: Sequence[Query], exclude: Indices) -> Floats:
+    def _suits(self, vectors: Floats, queries: Sequence[Query]) -> Floats:
         card, nearest = self.team.likeness(vectors)
         shape = (len(queries), len(self.team.specs), SUITS_DIM)
         suits = np.zeros(shape, dtype=np.float32)
@@ -197,7 +194,7 @@ class GraphBuilder:
         if record is None or not len(record.vectors):
             return suits
         task = np.array([record.task_position.get(query.task or "", -1) for query in queries], np.int64)
-        estimates = record.estimates(vectors, task, exclude)
+        estimates = record.estimates(vectors, task)
         column = self._columns
         # A newcomer starts where the pool stands on this query, with the last flag saying that this is a
         # guess.
@@ -212,14 +209,14 @@ class GraphBuilder:
         place = {agent: i for i, agent in enumerate(self.record.agents)} if self.record else {}
         return np.array([place.get(spec.id, -1) for spec in self.team.specs], dtype=np.int64)
 
-    def _one(self, query: Query, vector: Floats, suits: Floats, exclude: int) -> KnowledgeGraph:
+    def _one(self, query: Query, vector: Floats, suits: Floats) -> KnowledgeGraph:
         extraction = self.extractor.extract(query)
         task = (Entity(name=query.task, kind="task"),) if query.task else ()
         entities = (*task, *extraction.entities)
         keys = [entity_key(entity.name) for entity in entities]
         n, agents = len(entities), len(self.team.specs)
         in_query = np.array([entity.kind == "task" or entity.name in query.text for entity in entities], bool)
-        knows, strength = self._knows(keys, exclude)
+        knows, strength = self._knows(keys)
         edges: dict[EdgeType, tuple[Indices, Floats]] = {
             MENTIONS: (np.stack([np.zeros(n, np.int64), np.arange(n)]), _counted(entities)),
             RELATED: _related(keys, in_query, extraction.relations),
@@ -247,12 +244,12 @@ class GraphBuilder:
             suits=suits,
         )
 
-    def _knows(self, keys: Sequence[str], exclude: int) -> tuple[Indices, Floats]:
+    def _knows(self, keys: Sequence[str]) -> tuple[Indices, Floats]:
         named = [(agent, i) for i, key in enumerate(keys) for agent in self.team.words.get(key, ())]
         by_card = np.array(named, dtype=np.int64).reshape(-1, 2).T
         if self.record is None:
             return by_card, np.ones(by_card.shape[1], np.float32)
-        (column, entity), lift = self.record.entity_ties(keys, exclude)
+        (column, entity), lift = self.record.entity_ties(keys)
         row = np.full(len(self.record.agents) + 1, -1, np.int64)
         columns = self._columns
         row[columns] = np.arange(len(columns))

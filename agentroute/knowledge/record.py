@@ -1,13 +1,13 @@
 """What agents scored before: the track record that the graph draws on.
 
-Only training queries enter it, and never a gold answer. While training, a query must not see its own outcome:
-``exclude`` leaves its row out, so that the network learns from what it will have at run time.
+Only training queries enter it, and never a gold answer. A query that is itself in a record would see its own
+outcome there; training therefore builds each query's graph from a record of other queries (``take``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -155,8 +155,6 @@ class TrackRecord:
             latency_s=arrays["latency_s"],
         )
 
-    # Sums are kept instead of means, so that one query's own outcome can be taken out again.
-
     @cached_property
     def _filled(self) -> tuple[Floats, Floats]:
         ran = ~np.isnan(self.score)
@@ -201,7 +199,10 @@ class TrackRecord:
     @cached_property
     def mean(self) -> Floats:
         """Each agent's mean score, shrunk toward the pool's. Shapes: ``(agents,)``."""
-        return self._means(0.0, 0.0)
+        total, count = self._totals
+        return np.asarray(
+            (total + PRIOR_COUNT_AGENT * self.pool_mean) / (count + PRIOR_COUNT_AGENT), dtype=np.float32
+        )
 
     @cached_property
     def pool_mean(self) -> float:
@@ -209,15 +210,27 @@ class TrackRecord:
         total, count = self._totals
         return float(total.sum() / count.sum()) if count.sum() else 0.5
 
-    def _means(self, own_score: Floats | float, own_ran: Floats | float) -> Floats:
-        """Return each agent's shrunk mean, one query's outcome taken out of it and of the pool's mean."""
-        total, count = self._totals
-        total, count = total - own_score, count - own_ran
-        all_ran = count.sum(-1, keepdims=True)
-        pool = np.where(all_ran > 0.5, total.sum(-1, keepdims=True) / np.maximum(all_ran, 1.0), 0.5)
-        return np.asarray((total + PRIOR_COUNT_AGENT * pool) / (count + PRIOR_COUNT_AGENT), dtype=np.float32)
+    def take(self, rows: Indices) -> TrackRecord:
+        """Keep the outcomes of some queries.
 
-    def estimates(self, vectors: Floats, task: Indices, exclude: Indices | None = None) -> Floats:
+        Args:
+            rows: Positions of queries.
+
+        Returns:
+            A record of those alone, with the same agents, tasks and entities to look up.
+        """
+        place = np.full(len(self.vectors), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        pairs = self.entity_of[place[self.entity_of[:, 0]] >= 0]
+        return replace(
+            self,
+            vectors=self.vectors[rows],
+            score=self.score[rows],
+            task=self.task[rows],
+            entity_of=np.stack([place[pairs[:, 0]], pairs[:, 1]], axis=1),
+        )
+
+    def estimates(self, vectors: Floats, task: Indices) -> Floats:
         """Estimate every agent's score on each query from the queries that came before.
 
         Each step is a mean shrunk toward the wider one: the pool, the agent, the agent on this task, the
@@ -226,53 +239,39 @@ class TrackRecord:
         Args:
             vectors: Query vectors. Shapes: ``(batch, dim)``.
             task: Position in ``tasks`` per query, -1 for none. Shapes: ``(batch,)``.
-            exclude: A row of this record to leave out per query, -1 for none. Shapes: ``(batch,)``.
 
         Returns:
             Shapes: ``(batch, agents, ESTIMATES_DIM)``.
         """
-        batch, (score, ran) = len(vectors), self._filled
-        out = exclude if exclude is not None else np.full(batch, -1, dtype=np.int64)
-        own = (out >= 0)[:, None].astype(np.float32)
-        own_score, own_ran = own * score[out], own * ran[out]
-        base = self._means(own_score, own_ran)
-
+        score, ran = self._filled
         task_total, task_count = self._by_task
-        same = (task >= 0)[:, None] & (task == np.where(out >= 0, self.task[out], -2))[:, None]
-        by_task = (task_total[task] - same * own_score + PRIOR_COUNT_TASK * base) / (
-            task_count[task] - same * own_ran + PRIOR_COUNT_TASK
-        )
+        by_task = (task_total[task] + PRIOR_COUNT_TASK * self.mean) / (task_count[task] + PRIOR_COUNT_TASK)
 
         similarity = vectors @ self.vectors.T
-        rows = np.flatnonzero(out >= 0)
-        similarity[rows, out[rows]] = -2.0
         nearest = min(NEIGHBOURS, similarity.shape[1])
         ids = np.argpartition(-similarity, nearest - 1, axis=1)[:, :nearest]
         near = np.take_along_axis(similarity, ids, axis=1)
         weight = np.exp(SHARPNESS * (near - near.max(axis=1, keepdims=True)))
-        there = near > -1.5
-        weight[~there] = 0.0
         # Scaled to sum to the effective sample size (sum w)^2 / (sum w^2), so that they count as so many
         # outcomes.
-        weight *= (weight.sum(1) / np.maximum((weight**2).sum(1), 1e-9))[:, None]
+        weight *= (weight.sum(1) / (weight**2).sum(1))[:, None]
         near_total = np.einsum("bn,bna->ba", weight, score[ids])
         near_count = np.einsum("bn,bna->ba", weight, ran[ids])
         by_near = (near_total + PRIOR_COUNT_NEIGHBOURS * by_task) / (near_count + PRIOR_COUNT_NEIGHBOURS)
 
-        result = np.empty((batch, len(self.agents), ESTIMATES_DIM), dtype=np.float32)
-        result[..., 0] = logit(base)
+        result = np.empty((len(vectors), len(self.agents), ESTIMATES_DIM), dtype=np.float32)
+        result[..., 0] = logit(self.mean)
         result[..., 1] = logit(by_task) - result[..., 0]
         result[..., 2] = logit(by_near) - logit(by_task)
-        result[..., 3] = ((near * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1))[:, None]
+        result[..., 3] = near.mean(axis=1)[:, None]
         result[..., 4] = 1.0
         return result
 
-    def entity_ties(self, keys: Sequence[str], exclude: int = -1) -> tuple[Indices, Floats]:
+    def entity_ties(self, keys: Sequence[str]) -> tuple[Indices, Floats]:
         """Return how far each agent does better or worse than usual where an entity was named.
 
         Args:
             keys: Entity keys of one query.
-            exclude: The row of this record that is the query itself, -1 for none.
 
         Returns:
             ``(agent, position in keys)`` pairs and their signed weights. Shapes: ``(2, ties)`` and
@@ -283,11 +282,7 @@ class TrackRecord:
             return np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=np.float32)
         place, row = np.array(known, dtype=np.int64).T
         total, count = (table[row] for table in self._by_entity)
-        mean = self.mean
-        if exclude >= 0:
-            own_score, own_ran = (table[exclude] for table in self._filled)
-            total, count, mean = total - own_score, count - own_ran, self._means(own_score, own_ran)
-        lift = (total - count * mean) / (count + PRIOR_COUNT_ENTITY)
+        lift = (total - count * self.mean) / (count + PRIOR_COUNT_ENTITY)
         entity, agent = np.nonzero((count > 0) & (np.abs(lift) > 0.02))
         return np.stack([agent, place[entity]]), lift[entity, agent].astype(np.float32)
 

@@ -37,8 +37,7 @@ def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = Tr
     """Split queries by a hash of their text, so that equal questions stay together.
 
     A folder may bring its own split: ``meta: {"split": "train" | "test"}`` on every query. Queries of one
-    ``meta: {"template": ...}`` then go to training or to validation together, so that validation is as new
-    as test.
+    ``meta: {"template": ...}`` stay together, so that validation is as new as test.
 
     Args:
         records: The queries.
@@ -50,10 +49,7 @@ def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = Tr
     """
     named = np.array([str(record.meta.get("split") or "") for record in records])
     own = bool(len(named)) and set(named.tolist()) <= {"train", "test"}
-    keys = [
-        str(record.meta["template"]) if own and record.meta.get("template") else _key(record)
-        for record in records
-    ]
+    keys = [_key(record) for record in records]
     if own:
         test = named == "test"
     else:
@@ -68,7 +64,34 @@ def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = Tr
     )
 
 
+def folds(records: Sequence[QueryRecord], seed: int, count: int) -> list[Indices]:
+    """Deal queries into parts of about one size; equal questions, and those of one template, stay together.
+
+    Args:
+        records: The queries.
+        seed: Another seed, other parts.
+        count: How many parts.
+
+    Returns:
+        The positions of each part; none is empty while there are enough different questions.
+    """
+    keys = [_key(record) for record in records]
+    order = sorted(set(keys), key=lambda key: (_chance(key, seed, "fold"), key))
+    # Dealt by size, largest first in a seeded order, so that a large template does not make a large part.
+    size = {key: 0 for key in order}
+    for key in keys:
+        size[key] += 1
+    load, fold_of = [0] * count, {}
+    for key in sorted(order, key=lambda key: -size[key]):
+        fold_of[key] = load.index(min(load))
+        load[fold_of[key]] += size[key]
+    dealt = np.array([fold_of[key] for key in keys], dtype=np.int64)
+    return [np.flatnonzero(dealt == part) for part in range(count)]
+
+
 def _key(record: QueryRecord) -> str:
+    if template := record.meta.get("template"):
+        return str(template)
     return " ".join(record.query.text.casefold().split())
 
 

@@ -36,11 +36,15 @@ from agentroute.routing.gnn import GNNConfig, RouterGNN
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import answer_groups
 from agentroute.routing.router import GraphRouter
-from agentroute.routing.split import Split, split_queries
+from agentroute.routing.split import Split, folds, split_queries
 from agentroute.types import Embedder, Extractor
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
+
+
+FOLDS = 8
+"""Parts that take turns in being left out of the record: more parts, a record more like the final one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +126,8 @@ def train(
     tell("reading queries", 0, 1)
     record = _remember(table.take(split.train), encoder, finder)
     builder = GraphBuilder(Team.build(table.agents, encoder), encoder, finder, record)
-    train_graphs = _graphs(builder, table, split.train, own=True)
-    validation_graphs = _graphs(builder, table, split.validation, own=False)
+    train_graphs = _cross_fitted(builder, table.take(split.train), config.seed)
+    validation_graphs = _graphs(builder, table.take(split.validation))
     tell("reading queries", 1, 1)
 
     gnn_config = GNNConfig(embedding=encoder.dim)
@@ -139,11 +143,11 @@ def train(
         config,
     )
     manifest: dict[str, Any] = {
-        "version": f"{opened.path.name}-{config.seed}",
+        "version": f"{opened.path.resolve().name}-{config.seed}",
         "embedder_name": embedder if isinstance(embedder, str) else type(embedder).__name__,
         "gnn": asdict(gnn_config),
         "train": asdict(config),
-        "data": opened.path.name,
+        "data": opened.path.resolve().name,
         "registry_hash": builder.team.hash,
         "queries": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "validation_ids": [table.queries[i].query.id for i in split.validation],
@@ -353,13 +357,23 @@ def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> 
     )
 
 
-def _graphs(builder: GraphBuilder, table: OutcomeTable, rows: np.ndarray, own: bool) -> list[KnowledgeGraph]:
-    graphs: list[KnowledgeGraph] = []
-    for start in range(0, len(rows), 512):
-        part = rows[start : start + 512]
-        exclude = list(range(start, start + len(part))) if own else None
-        graphs += builder.build([table.queries[i].query for i in part], exclude)
-    return graphs
+def _cross_fitted(builder: GraphBuilder, table: OutcomeTable, seed: int) -> list[KnowledgeGraph]:
+    """Build each training query's graph from the record of the other parts, where its own outcome is not."""
+    record = builder.record
+    assert record is not None
+    graphs: dict[int, KnowledgeGraph] = {}
+    everyone = np.arange(len(table.queries))
+    for part in folds(table.queries, seed, FOLDS):
+        others = record.take(np.setdiff1d(everyone, part))
+        made = _graphs(replace(builder, record=others), table.take(part))
+        graphs |= dict(zip(part.tolist(), made, strict=True))
+    return [graphs[row] for row in everyone.tolist()]
+
+
+def _graphs(builder: GraphBuilder, table: OutcomeTable) -> list[KnowledgeGraph]:
+    queries = [row.query for row in table.queries]
+    starts = range(0, len(queries), 512)
+    return [graph for start in starts for graph in builder.build(queries[start : start + 512])]
 
 
 def _shuffled(table: OutcomeTable, split: Split, seed: int) -> OutcomeTable:

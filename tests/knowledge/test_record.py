@@ -101,30 +101,38 @@ def test_estimates_are_the_means_they_say_they_are(queries):
 
 
 @pytest.mark.parametrize("queries", [2, 20, NEIGHBOURS, NEIGHBOURS + 1, 130])
-def test_leaving_a_query_out_is_never_having_asked_it(queries):
+def test_a_record_without_a_query_is_the_record_had_it_never_been_asked(queries):
     record = random_record(np.random.default_rng(queries + 7), AGENTS, queries)
-    rows = np.arange(min(queries, 25))
-    found = record.estimates(record.vectors[rows], record.task[rows], rows)
-    for row in rows:
-        smaller = drop(record, row)
-        alone = smaller.estimates(record.vectors[[row]], record.task[[row]])[0]
-        np.testing.assert_allclose(found[row], alone, atol=2e-4)
+    for row in range(min(queries, 12)):
+        smaller = record.take(np.delete(np.arange(queries), row))
+        scratch = drop(record, row)
+        one, task = record.vectors[[row]], record.task[[row]]
+        np.testing.assert_allclose(smaller.estimates(one, task), scratch.estimates(one, task), atol=1e-5)
+        np.testing.assert_allclose(
+            smaller.estimates(one, task)[0], slow_estimates(smaller, one[0], task[0]), atol=2e-4
+        )
+        for taken, expected in zip(
+            smaller.entity_ties(record.entities), scratch.entity_ties(record.entities), strict=True
+        ):
+            np.testing.assert_allclose(taken, expected, atol=1e-6)
+        assert smaller.pool_mean == pytest.approx(scratch.pool_mean)
 
 
-def test_leaving_a_query_out_takes_its_ties_to_entities_along():
-    score = np.random.default_rng(3).random((30, 3)).astype(np.float32)
-    score[::4, 1] = np.nan
-    record = made(score, entities=[["Alpha", "beta"] if i % 2 else ["alpha", f"x{i % 5}"] for i in range(30)])
-    keys = ["alpha", "beta", "nobody", "x2"]
-    for row in range(6):
-        mine = [
-            key for key in keys if (row, record.entity_position.get(key)) in set(map(tuple, record.entity_of))
-        ]
-        index, weight = record.entity_ties(mine, row)
-        again, expected = drop(record, row).entity_ties(mine)
-        assert index.tolist() == again.tolist()
-        # The agent's own mean, which the ties are measured against, may move by one part in thirty.
-        np.testing.assert_allclose(weight, expected, atol=0.05)
+def test_taking_rows_takes_them_in_the_order_given():
+    record = random_record(np.random.default_rng(1), AGENTS, 40)
+    rows = np.array([7, 3, 30, 11])
+    some = record.take(rows)
+    assert np.array_equal(some.vectors, record.vectors[rows])
+    assert np.array_equal(some.score, record.score[rows], equal_nan=True)
+    for place, row in enumerate(rows):
+        named = {int(e) for q, e in some.entity_of if q == place}
+        assert named == {int(e) for q, e in record.entity_of if q == row}
+    again = record.take(np.arange(40))
+    found = again.estimates(record.vectors[:3], record.task[:3])
+    assert np.array_equal(found, record.estimates(record.vectors[:3], record.task[:3]))
+    nothing = record.take(np.array([], dtype=np.int64))
+    assert nothing.pool_mean == 0.5
+    assert nothing.entity_ties(record.entities)[1].size == 0
 
 
 def test_a_query_left_out_says_nothing_about_itself():
@@ -135,11 +143,11 @@ def test_a_query_left_out_says_nothing_about_itself():
     tasks = ["t" if i % 2 else "u" for i in range(40)]
     names = [["alpha"], ["beta"]] * 20
     one, two = made(score, tasks, names), made(other, tasks, names)
-    row = np.array([11])
-    before = one.estimates(one.vectors[row], one.task[row], row)
-    np.testing.assert_allclose(before, two.estimates(two.vectors[row], two.task[row], row), atol=1e-5)
-    with_itself = one.estimates(one.vectors[row], one.task[row])
-    assert np.abs(with_itself - two.estimates(two.vectors[row], two.task[row])).max() > 0.01
+    me = one.vectors[[11]], one.task[[11]]
+    assert np.abs(one.estimates(*me) - two.estimates(*me)).max() > 0.01
+    rest = np.delete(np.arange(40), 11)
+    assert np.array_equal(one.take(rest).estimates(*me), two.take(rest).estimates(*me))
+    assert np.array_equal(one.take(rest).entity_ties(["beta"])[1], two.take(rest).entity_ties(["beta"])[1])
 
 
 def test_ties_say_where_an_agent_does_better_than_usual():
@@ -190,9 +198,6 @@ def test_one_query_and_no_tasks_will_do():
     assert np.isfinite(found).all()
     assert found[0, 0, 0] > found[0, 1, 0]
     assert (found[..., 1] == 0).all()
-    left_out = record.estimates(record.vectors, NONE, np.array([0]))
-    assert np.isfinite(left_out).all()
-    assert left_out[0, 0].tolist() == left_out[0, 1].tolist()
 
 
 def test_no_outcome_at_all_is_an_even_chance():
@@ -214,9 +219,9 @@ def test_an_unknown_task_is_no_task():
 def test_a_batch_of_queries_equals_its_singles():
     record = random_record(np.random.default_rng(9), AGENTS, 120)
     rows = np.arange(40)
-    batch = record.estimates(record.vectors[rows], record.task[rows], rows)
+    batch = record.estimates(record.vectors[rows], record.task[rows])
     for row in rows:
-        one = record.estimates(record.vectors[[row]], record.task[[row]], np.array([row]))
+        one = record.estimates(record.vectors[[row]], record.task[[row]])
         np.testing.assert_allclose(batch[row], one[0], atol=1e-5)
 
 

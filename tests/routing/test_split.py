@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentroute.outcomes import QueryRecord
-from agentroute.routing.split import TEST_SHARE, VALIDATION_SHARE, split_queries
+from agentroute.routing.split import TEST_SHARE, VALIDATION_SHARE, folds, split_queries
 from agentroute.types import Query
 
 
@@ -92,11 +92,36 @@ def test_a_split_that_is_not_said_of_every_question_is_no_split():
         assert parts(split_queries(records(*texts, meta=metas), 0)) == plain
 
 
-def test_questions_of_one_template_stay_together():
-    metas = [{"split": "train", "template": f"t{i % 30}"} for i in range(300)]
+@pytest.mark.parametrize("own", [{"split": "train"}, {}])
+def test_questions_of_one_template_stay_together(own):
+    metas = [{**own, "template": f"t{i % 30}"} for i in range(300)]
     found = parts(split_queries(records(*(f"question {i}" for i in range(300)), meta=metas), 0))
     assert found["validation"]
-    assert not {i % 30 for i in found["validation"]} & {i % 30 for i in found["train"]}
+    templates = [{i % 30 for i in part} for part in found.values()]
+    assert sum(map(len, templates)) == 30
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(max_size=2), max_size=40), st.integers(0, 3), st.integers(1, 6))
+def test_folds_deal_every_query_once_and_keep_equal_ones_together(texts, seed, count):
+    rows = records(*texts)
+    dealt = folds(rows, seed, count)
+    assert len(dealt) == count
+    assert sorted(np.concatenate(dealt).tolist()) == list(range(len(texts)))
+    keys = [{" ".join(texts[i].casefold().split()) for i in part} for part in dealt]
+    assert sum(map(len, keys)) == len({" ".join(text.casefold().split()) for text in texts})
+    assert [part.tolist() for part in folds(rows, seed, count)] == [part.tolist() for part in dealt]
+    if len(set().union(*keys)) >= count:
+        assert all(len(part) for part in dealt)
+
+
+def test_folds_are_of_like_size_and_other_for_another_seed():
+    metas = [{"template": "large"} if i < 30 else {} for i in range(120)]
+    rows = records(*(f"question {i}" for i in range(120)), meta=metas)
+    assert [len(part) for part in folds(rows, 0, 4)] == [30] * 4
+    assert {frozenset(part.tolist()) for part in folds(rows, 0, 4)} != {
+        frozenset(part.tolist()) for part in folds(rows, 1, 4)
+    }
 
 
 def test_any_text_can_be_split():

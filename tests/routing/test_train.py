@@ -1,4 +1,4 @@
-"""Training: bit for bit the same, better than one agent where there is something to learn, honest where not."""
+"""Training: bit for bit the same, better than one agent where there is something to learn, and honest."""
 
 from __future__ import annotations
 
