@@ -192,6 +192,22 @@ def test_how_a_run_ends_is_its_exit_code(
     assert ("Nairobi" in out) == (code == 10)
 
 
+def test_a_cap_below_every_price_ends_as_a_budget_does(tmp_path: Path) -> None:
+    path = team(tmp_path / "a.yaml", "knows", "guesses")
+    args = ("ask", "What is the capital of Kenya?", "-r", path, "--allow", "evaluation")
+    out, err = run(*args, "--max-cost-usd", "0.001", code=21)
+    assert not out and "nobody who is left fits the budget" in err
+
+
+def test_allow_finds_the_code_of_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "my_pupil.py").write_text("def answer(text: str) -> str:\n    return 'blue'\n")
+    rows = "version: 1\nagents:\n  - {id: p, kind: function, description: colours, function: 'my_pupil:answer'}\n"
+    (tmp_path / "agents.yaml").write_text(rows)
+    process = start("ask", "What colour is the sky?", "--allow", "my_pupil", cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and out.startswith("blue"), err
+
+
 def test_an_answer_cannot_command_the_terminal(tmp_path: Path) -> None:
     from agentroute.cli.output import dollars, plain
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agentroute.cli.options import Allow, Deadline, Json, MaxCost, Registry, Router, registry_path
+from agentroute.cli.options import Allow, Deadline, Json, MaxCost, Registry, Router, allowed, registry_path
 from agentroute.cli.output import dollars, plain, print_json, print_table, tell
 from agentroute.types import RunResult
 
@@ -37,7 +37,7 @@ def check(
 
     path = registry_path(registry)
     team = AgentRegistry.from_yaml(path)
-    build_team(team, tuple(allow or ()))
+    build_team(team, allowed(allow))
     warnings = team.check()
     if as_json:
         print_json(
@@ -122,7 +122,7 @@ def _limits(
 def _team(registry: Path | None, router: Path | None, allow: list[str] | None, limits: Any) -> Any:
     from agentroute.pipeline import AgentRoute
 
-    return AgentRoute.from_yaml(registry_path(registry), router, allow=tuple(allow or ()), limits=limits)
+    return AgentRoute.from_yaml(registry_path(registry), router, allow=allowed(allow), limits=limits)
 
 
 def _show(result: RunResult) -> None:

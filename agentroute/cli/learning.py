@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agentroute.cli.options import Allow, Deadline, Json, MaxCalls, MaxCost, Seed, Without
+from agentroute.cli.options import Allow, Deadline, Json, MaxCalls, MaxCost, Seed, Without, allowed
 from agentroute.cli.output import dollars, print_json, print_table, tell
 from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, InputError, MissingExtraError
 
@@ -48,7 +48,7 @@ def collect(
                 concurrency=concurrency,
                 limits=Limits(max_cost_usd=max_cost_usd, deadline_s=deadline),
                 retry=retry,
-                allow=tuple(allow or ()),
+                allow=allowed(allow),
                 progress=bar,
             )
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,20 @@ Without = Annotated[
     typer.Option("--without", help="An agent to leave out; may be repeated.", metavar="AGENT"),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed, the same result.", min=0, max=2**32 - 1)]
+
+
+def allowed(modules: list[str] | None) -> tuple[str, ...]:
+    """Return the modules that ``--allow`` names, and let Python find those of the working folder.
+
+    Args:
+        modules: What ``--allow`` says.
+
+    Returns:
+        The names.
+    """
+    if modules and "" not in sys.path:
+        sys.path.insert(0, "")  # as "python -m" does: the user named this code
+    return tuple(modules or ())
 
 
 def registry_path(given: Path | None) -> Path:

@@ -192,7 +192,7 @@ class Nodes:
         from_chat = bool(state.get("messages"))
         if not given:
             known = [*self._caveats, *state["notes"], *state["problems"]]
-            failure = _failure(state["halt"], known, answers, run)
+            failure = _failure(state["halt"], known, answers, state["decisions"], run)
             said = [AIMessage(f"No answer: {failure['message']}")] if from_chat else []
             return {"answer": "", "status": "failed", "sources": [], "failure": failure, "messages": said}
         refined = await self._refined(run, given, state["weights"])
@@ -229,12 +229,21 @@ def _enough(halt: str, problems: Sequence[str] = ()) -> Command[str]:
     return Command(update={"halt": halt, "problems": list(problems)}, goto="refine")
 
 
-def _failure(halt: str, problems: Sequence[str], answers: Sequence[Answer], run: Run) -> Plain:
+def _priced_out(decisions: Sequence[Plain], run: Run) -> bool:
+    """Say whether everybody whom the router ranked last is known to cost more than is left."""
+    left, ranking = run.ledger.left_usd, decisions[-1]["ranking"] if decisions else ()
+    prices = [row["cost_usd"] for row in ranking]
+    return left is not None and bool(prices) and all(price is not None and price > left for price in prices)
+
+
+def _failure(
+    halt: str, problems: Sequence[str], answers: Sequence[Answer], decisions: Sequence[Plain], run: Run
+) -> Plain:
     """Say which kind of end it was, in one sentence and one line per agent."""
     kind = "agents"
     if run.seconds_left() == 0:
         kind = "deadline"
-    elif any((answer.error or "").startswith(BUDGET) for answer in answers):
+    elif any((answer.error or "").startswith(BUDGET) for answer in answers) or _priced_out(decisions, run):
         kind = "budget"
     message = f"none of {len(answers)} agents answered" if answers else "no agent was asked"
     declined = [f"{answer.agent}: declined" for answer in answers if problem(answer) is None]
