@@ -113,7 +113,8 @@ def main() -> int:
         router = GraphRouter.load(given.router)
     else:
         from agentroute.evaluation.progress import progress_bar
-        from agentroute.routing.train import TrainConfig, train
+        from agentroute.routing.fit import TrainConfig
+        from agentroute.routing.train import train
 
         config = TrainConfig(seed=given.seed)
         config = config if given.epochs is None else replace(config, epochs=given.epochs)

@@ -201,7 +201,8 @@ def test_a_cap_below_every_price_ends_as_a_budget_does(tmp_path: Path) -> None:
 
 def test_allow_finds_the_code_of_the_working_folder(tmp_path: Path) -> None:
     (tmp_path / "my_pupil.py").write_text("def answer(text: str) -> str:\n    return 'blue'\n")
-    rows = "version: 1\nagents:\n  - {id: p, kind: function, description: colours, function: 'my_pupil:answer'}\n"
+    row = "{id: p, kind: function, description: colours, function: 'my_pupil:answer'}"
+    rows = f"version: 1\nagents:\n  - {row}\n"
     (tmp_path / "agents.yaml").write_text(rows)
     process = start("ask", "What colour is the sky?", "--allow", "my_pupil", cwd=tmp_path)
     out, err = process.communicate(timeout=60)

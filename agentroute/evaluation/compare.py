@@ -216,7 +216,8 @@ def _best_in_hindsight(router: GraphRouter, table: OutcomeTable, groups: npt.NDA
 def _train_control(router: GraphRouter, opened: OutcomeFolder, progress: Progress | None) -> GraphRouter:
     """Train with the same settings on shuffled labels."""
     try:
-        from agentroute.routing.train import TrainConfig, train
+        from agentroute.routing.fit import TrainConfig
+        from agentroute.routing.train import train
     except ImportError:
         raise MissingExtraError("training", "train") from None
     manifest = router.manifest

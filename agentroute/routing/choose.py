@@ -15,7 +15,7 @@ import numpy as np
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.outcomes import OutcomeTable
 from agentroute.routing.policy import Nucleus, Policy, PriceAware, Table, TopK, make_policy
-from agentroute.routing.replay import replay
+from agentroute.routing.replay import Replay, replay
 
 TRUST = (0.0, 0.5, 1.0)
 ROUNDS = 3
@@ -57,6 +57,8 @@ class Setting:
         score: Mean validation score.
         calls: Mean agents asked.
         cost_usd: Mean US dollars, or ``None`` where unknown.
+        doubt: Standard error of what it scores above the first setting, the one that asks one agent.
+        price: What it costs, as a multiple of the first setting: by US dollars where known, else by calls.
     """
 
     policy: Policy
@@ -65,6 +67,22 @@ class Setting:
     score: float
     calls: float
     cost_usd: float | None
+    doubt: float = 0.0
+    price: float = 1.0
+
+    def worth(self, call_price: float) -> float:
+        """Return what it scores, less a price per call and less one standard error of its gain.
+
+        Of many candidates the luckiest looks best. The more a setting differs from asking one agent, the more
+        luck there can be in it.
+
+        Args:
+            call_price: Score (0 to 1) that the price of one more call must bring.
+
+        Returns:
+            Points of score, 0 to 1.
+        """
+        return self.score - call_price * self.price - self.doubt
 
     def plain(self) -> dict[str, Any]:
         """Return plain data, for a router file."""
@@ -75,6 +93,8 @@ class Setting:
             "score": round(self.score, 5),
             "calls": round(self.calls, 4),
             "cost_usd": self.cost_usd,
+            "doubt": round(self.doubt, 5),
+            "price": round(self.price, 4),
         }
 
     @classmethod
@@ -87,6 +107,8 @@ class Setting:
             score=data["score"],
             calls=data["calls"],
             cost_usd=data["cost_usd"],
+            doubt=data["doubt"],
+            price=data["price"],
         )
 
 
@@ -166,7 +188,8 @@ def settings(
     calibrations = [calibrate(prior, network, table.score, trust) for trust in TRUST]
     logits = [calibration(prior, network) for calibration in calibrations]
     known = cost[~np.isnan(cost)]
-    found = []
+    found: list[Setting] = []
+    first: Replay | None = None
     for policy, rounds in candidates(len(table.agents), bool(len(known)) and bool(known.max() > 0)):
         tried = [replay(policy, scores, cost, table, groups, rounds) for scores in logits]
         kept = 0
@@ -174,15 +197,21 @@ def settings(
             gain = tried[more].score - tried[kept].score
             if gain.mean() > GUARD_SE * gain.std() / len(gain) ** 0.5 and gain.any():
                 kept = more
-        mean_cost = float(tried[kept].cost_usd.mean())
+        got = tried[kept]
+        first = first or got
+        mean_cost, mean_calls = float(got.cost_usd.mean()), float(got.calls.mean())
+        alone = float(first.cost_usd.mean())
+        difference = got.score - first.score
         found.append(
             Setting(
                 policy=policy,
                 rounds=rounds,
                 calibration=calibrations[kept],
-                score=float(tried[kept].score.mean()),
-                calls=float(tried[kept].calls.mean()),
+                score=float(got.score.mean()),
+                calls=mean_calls,
                 cost_usd=None if np.isnan(mean_cost) else mean_cost,
+                doubt=float(difference.std() / len(difference) ** 0.5),
+                price=mean_cost / alone if alone > 0 else mean_calls,
             )
         )
     return tuple(found)
@@ -195,7 +224,7 @@ def best(
     max_calls: float | None = None,
     max_cost_usd: float | None = None,
 ) -> Setting | None:
-    """Choose the setting with the best validation score after a price per call.
+    """Choose the setting that is worth most on validation; see ``Setting.worth``.
 
     Args:
         tried: What ``settings`` gave.
@@ -212,4 +241,4 @@ def best(
         if (max_calls is None or setting.calls <= max_calls)
         and (max_cost_usd is None or (setting.cost_usd is not None and setting.cost_usd <= max_cost_usd))
     ]
-    return max(kept, key=lambda setting: setting.score - call_price * setting.calls, default=None)
+    return max(kept, key=lambda setting: setting.worth(call_price), default=None)

@@ -9,8 +9,9 @@ import torch
 from routing.folders import make_folder
 
 from agentroute.knowledge.hashing import HashingEmbedder
+from agentroute.routing.fit import TrainConfig
 from agentroute.routing.router import GraphRouter
-from agentroute.routing.train import TrainConfig, train
+from agentroute.routing.train import train
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,8 @@ def trained(seed: int = 0, shuffled: bool = False) -> GraphRouter:
     """A router trained on the shared folder, once per process."""
     import torch
 
-    from agentroute.routing.train import TrainConfig, train
+    from agentroute.routing.fit import TrainConfig
+    from agentroute.routing.train import train
 
     torch.set_num_threads(1)
     config = TrainConfig(seed=seed, epochs=25, batch_size=32)

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 from agentroute.errors import InputError
 from agentroute.routing.policy import POLICIES, Nucleus, PriceAware, TopK, known_cost, make_policy
 
-MANY = settings(max_examples=80, deadline=None)
+MANY = settings(max_examples=60, deadline=None)
 
 
 @st.composite
@@ -88,7 +88,6 @@ def test_permuting_agents_permutes_the_selection(policy, seed):
     rng = np.random.default_rng(seed)
     agents = int(rng.integers(3, 8))
     logits, cost, free = rng.normal(size=(4, agents)), rng.random(agents), rng.random((4, agents)) < 0.8
-    cost[int(rng.integers(agents))] = np.nan
     order = rng.permutation(agents)
     chosen = policy.select(logits, cost, free)
     assert np.array_equal(policy.select(logits[:, order], cost[order], free[:, order]), chosen[:, order])

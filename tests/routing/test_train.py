@@ -10,8 +10,9 @@ from routing.folders import EMBEDDER, TOPICS, held_out, make_folder, shared_fold
 from agentroute.errors import OutcomeError
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
 from agentroute.registry import AgentRegistry
+from agentroute.routing.fit import TrainConfig
 from agentroute.routing.router import GraphRouter
-from agentroute.routing.train import TrainConfig, train
+from agentroute.routing.train import train
 from agentroute.types import Query
 
 QUICK = TrainConfig(epochs=3)
