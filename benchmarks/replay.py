@@ -33,7 +33,9 @@ def held_out(router: GraphRouter, folder: OutcomeFolder, most: int) -> OutcomeTa
     """Return the queries that ``evaluate`` would judge, the first ones of them."""
     table = folder.table(router.record.agents)
     if not table.has_answers:
-        raise InputError(f"{folder.path} keeps scores but no answers; only answers can go through the pipeline")
+        raise InputError(
+            f"{folder.path} keeps scores but no answers; only answers can go through the pipeline"
+        )
     held = set(router.manifest["test_ids"])
     kept = np.array([row.query.id in held for row in table.queries]) & table.ran.all(axis=1)
     if not kept.any():
@@ -99,7 +101,9 @@ def compare(router: GraphRouter, folder: OutcomeFolder, most: int) -> dict[str, 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="an outcome folder")
     parser.add_argument("--router", type=Path, help="a router trained on it; trained here when not given")
     parser.add_argument("--queries", type=int, default=200, help="how many, at most")

@@ -123,7 +123,9 @@ def starts(router: Path, times: int) -> Iterator[Figure]:
 
 _PEOPLE = "Ada Lovelace,Niels Bohr,Marie Curie,Alan Turing,Grace Hopper,Emmy Noether,Paul Erdos".split(",")
 _PLACES = "Oslo,New Haven,Buenos Aires,Kyoto,Cape Town,Lake Geneva,Nova Scotia,Port Moresby".split(",")
-_THINGS = "suspension bridge,steam engine,coral reef,prime number,tax treaty,glacier,string quartet".split(",")
+_THINGS = "suspension bridge,steam engine,coral reef,prime number,tax treaty,glacier,string quartet".split(
+    ","
+)
 
 
 def question(draw: Random) -> str:
@@ -291,7 +293,9 @@ def train_on(data: Path, embedder: str, home: Path) -> Figure:
         command("train", str(data), "--out", out, "--embedder", embedder, "--json").rpartition("}")[0] + "}"
     )
     parts = ", ".join(f"{n:,} {name}" for name, n in told["queries"].items())
-    return Figure(f"train on {data.name}", told["seconds"], "s", 300.0, f"{len(told['agents'])} agents; {parts}")
+    return Figure(
+        f"train on {data.name}", told["seconds"], "s", 300.0, f"{len(told['agents'])} agents; {parts}"
+    )
 
 
 # ---------------------------------------------------------------------------- the table
@@ -328,7 +332,9 @@ def show(figures: Sequence[Figure]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--router", type=Path, help="a router trained on the workbench, instead of a new one")
     parser.add_argument("--data", type=Path, help="an outcome folder to train on as well; takes minutes")
@@ -346,7 +352,14 @@ def main() -> None:
     print(f"{cores} cores, load {'unknown' if load is None else f'{load:.1f}'} at the start")
     if given.json is not None:
         plain = [
-            {"name": f.name, "value": f.value, "unit": f.unit, "budget": f.budget, "kept": f.kept, "note": f.note}
+            {
+                "name": f.name,
+                "value": f.value,
+                "unit": f.unit,
+                "budget": f.budget,
+                "kept": f.kept,
+                "note": f.note,
+            }
             for f in figures
         ]
         text = json.dumps({"cores": cores, "load": load, "figures": plain}, indent=2, allow_nan=False)

@@ -46,7 +46,7 @@ EDGE_TYPES = tuple(dict.fromkeys(e for forward in FORWARD for e in (forward, rev
 METADATA: tuple[list[str], list[EdgeType]] = (list(NODE_TYPES), list(EDGE_TYPES))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KnowledgeGraph:
     """One query's graph, as columns.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GraphBatch:
     """A disjoint union of graphs.
 

@@ -247,7 +247,8 @@ class TrackRecord:
         task_total, task_count = self._by_task
         by_task = (task_total[task] + PRIOR_COUNT_TASK * self.mean) / (task_count[task] + PRIOR_COUNT_TASK)
 
-        similarity = vectors @ self.vectors.T
+        # Rounded, so that a batch and a single query, summed in another order, find the same neighbours.
+        similarity = np.round(vectors @ self.vectors.T, 5)
         nearest = min(NEIGHBOURS, similarity.shape[1])
         ids = np.argpartition(-similarity, nearest - 1, axis=1)[:, :nearest]
         near = np.take_along_axis(similarity, ids, axis=1)

@@ -149,13 +149,12 @@ class DecidingRouter(ABC):
         asked, spoke = np.zeros((2, len(agents)), dtype=bool)
         asked[[place[a.agent] for a in answers if a.agent in place]] = True
         spoke[[place[a.agent] for a in answers if a.agent in place and a.status == "ok"]] = True
+        # An unknown price is the budget's business, not the router's: NaN is not above any cap.
+        dear = cost > (np.inf if budget_left_usd is None else budget_left_usd)
         stop = bool(spoke.any())
         chosen = spoke
         if not stop:
-            free = ~asked & (round <= self.rounds)
-            if budget_left_usd is not None:
-                # An unknown price is the budget's business, not the router's.
-                free &= ~(cost > budget_left_usd)
+            free = ~asked & ~dear & (round <= self.rounds)
             if free.any():
                 chosen = self.policy.select(logits, cost, free[None])[0] & free
                 chosen = _best(chosen, logits[0], limits.max_agents)
@@ -171,7 +170,7 @@ class DecidingRouter(ABC):
                     agent=ids[i],
                     score=float(chance[i]),
                     cost_usd=prices[i],
-                    reason="asked before" if asked[i] else "selected" if chosen[i] else "others score higher",
+                    reason=_place(asked[i], chosen[i], dear[i]),
                 )
                 for i in order
             ),
@@ -186,6 +185,12 @@ class DecidingRouter(ABC):
             router_version=self.version,
             registry_hash=builder.team.hash,
         )
+
+
+def _place(asked: bool, chosen: bool, dear: bool) -> str:
+    if asked:
+        return "asked before"
+    return "selected" if chosen else "costs more than is left" if dear else "others score higher"
 
 
 def _why(stop: bool, chosen: Mask, asked: Mask, over: bool) -> str:

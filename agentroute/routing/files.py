@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.errors import RouterFileError
+from agentroute.errors import RouterFileError, StorageError
 
 FILE_NAME = "router.safetensors"
 FORMAT = 1
@@ -52,6 +52,10 @@ def save(folder: str | os.PathLike[str], manifest: Mapping[str, Any], tensors: T
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} could not be written: {error.strerror}; an older one is intact"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(home)

@@ -206,5 +206,7 @@ def _hide(data: HeteroData, graphs: int, share: float) -> HeteroData:
     data["agent"].suits = suits
     for edge_type, row in ((KNOWS, 0), (reverse(KNOWS), 1)):
         store = data[edge_type]
-        store.edge_weight = store.edge_weight * ~hidden[store.edge_index[row]]
+        # What a card says stays: such a tie weighs 1, and one from outcomes always less.
+        recorded = store.edge_weight != 1.0
+        store.edge_weight = store.edge_weight * ~(recorded & hidden[store.edge_index[row]])
     return data

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from agentroute.errors import InputError, RouterFileError
-from agentroute.knowledge.build import SUITS_DIM
+from agentroute.knowledge.build import SUITS_DIM, dims
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import Floats, Indices, KnowledgeGraph
 from agentroute.knowledge.hetero import collate
-from agentroute.knowledge.record import TrackRecord
+from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord
 from agentroute.outcomes import OutcomeTable
 from agentroute.routing import files
 from agentroute.routing.choose import Setting, best
@@ -89,7 +89,9 @@ class GraphRouter(DecidingRouter):
         """
         batch = collate(graphs)
         network, _ = self._network.forward(batch)
-        prior = np.asarray(batch.suits[:, 0] + batch.suits[:, 1])
+        # A newcomer has no record; what the network makes of its card is all there is.
+        known = batch.suits[:, ESTIMATES_DIM - 1] > 0
+        prior = np.where(known, batch.suits[:, 0] + batch.suits[:, 1], network)
         return prior.reshape(len(graphs), -1), network.reshape(len(graphs), -1)
 
     def using(self, setting: Setting) -> GraphRouter:
@@ -235,7 +237,6 @@ class GraphRouter(DecidingRouter):
                 baseline=part("baseline."),
                 manifest=manifest,
             )
-            width = router.weights["suits.weight"].shape[1]
         except (KeyError, TypeError) as error:
             raise RouterFileError(f"{folder}: the router file lacks {error}; train it again") from None
         if embedder.dim != trained["dim"]:
@@ -248,17 +249,29 @@ class GraphRouter(DecidingRouter):
                 f"{folder}: trained with the embedder {trained['fingerprint']}, this one is "
                 f"{embedder.fingerprint}; use that one or train again"
             )
-        if width != SUITS_DIM:
+        if misfits := router.misfits():
             raise RouterFileError(
-                f"{folder}: trained on graphs with {width} features per tie, these have {SUITS_DIM}; "
-                "train it again"
+                f"{folder}: its network does not fit these graphs ({misfits}); train it again"
             )
         return router
 
+    def misfits(self) -> str:
+        """Name a parameter that is missing or of another shape than this version's graphs need, if any."""
+        sizes = {f"lin.{kind}.weight": size for kind, size in dims(self.embedder.dim).items()}
+        sizes["suits.weight"] = SUITS_DIM
+        for name in self._network.needs():
+            if name not in self.weights:
+                return f"{name} is missing"
+            if name in sizes and self.weights[name].shape[1:] != (sizes[name],):
+                return f"{name} takes {self.weights[name].shape[1:]}, not {sizes[name]}"
+        return ""
 
-def _named_embedder(name: str, folder: Path) -> Embedder:
+
+def _named_embedder(name: str | None, folder: Path) -> Embedder:
     """Prefer the encoder that was bundled with the router."""
     from agentroute.knowledge.embed import default_embedder, make_embedder
 
+    if name is None:
+        raise RouterFileError(f"{folder}: trained with an embedder of your own; give it as embedder=...")
     bundled = folder / ENCODER_FOLDER
     return default_embedder(bundled) if name == "minilm" and bundled.is_dir() else make_embedder(name)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.knowledge.graph import EDGE_TYPES, NODE_TYPES, Floats, Indices
+from agentroute.knowledge.graph import EDGE_TYPES, NODE_TYPES, EdgeType, Floats
 from agentroute.knowledge.hetero import GraphBatch
 
 LAYER_NORM_EPSILON = 1e-5
@@ -30,6 +30,17 @@ class NumpyGNN:
         self._layers = len({name.split(".")[1] for name in self._w if name.startswith("conv.")})
         self._last_team: tuple[Floats, Floats] | None = None
 
+    def needs(self) -> list[str]:
+        """Return the names of all parameters that ``forward`` reads."""
+        layers = [f"conv.{layer}" for layer in range(self._layers)]
+        linear = ["suits", "gain.0", "gain.2", "right.0", "right.2"]
+        linear += [f"lin.{kind}" for kind in NODE_TYPES]
+        linear += [
+            f"{layer}.{part}.{kind}" for layer in layers for part in ("root", "norm") for kind in NODE_TYPES
+        ]
+        relations = [f"{layer}.relation.{'__'.join(kind)}.weight" for layer in layers for kind in EDGE_TYPES]
+        return ["belief", *relations, *(f"{name}.{part}" for name in linear for part in ("weight", "bias"))]
+
     def forward(self, batch: GraphBatch) -> tuple[Floats, Floats]:
         """Score every agent and every answer, as ``RouterGNN.forward`` does in evaluation mode.
 
@@ -40,17 +51,15 @@ class NumpyGNN:
             Log-odds per agent node and per answer node. Shapes: ``(agents,)`` and ``(answers,)``.
         """
         h = {kind: self._input(kind, batch.x[kind]) for kind in NODE_TYPES if len(batch.x[kind])}
-        edges = [(e, *batch.edges[e]) for e in EDGE_TYPES if batch.edges[e][0].shape[1]]
-        sums = [
-            (source, target, "__".join((source, name, target)), index, weight, _Mean(index[1]))
-            for (source, name, target), index, weight in edges
+        ties = [
+            (source, target, "__".join((source, name, target)), _Means(batch, (source, name, target)))
+            for source, name, target in EDGE_TYPES
+            if batch.edges[source, name, target][0].shape[1]
         ]
         for layer in range(self._layers):
             update = {kind: self._linear(f"conv.{layer}.root.{kind}", x) for kind, x in h.items()}
-            for source, target, key, index, weight, mean in sums:
-                message = h[source][index[0]] * weight[:, None]
-                rows, means = mean(message)
-                update[target][rows] += means @ self._w[f"conv.{layer}.relation.{key}.weight"].T
+            for source, target, key, means in ties:
+                update[target] += means(h[source]) @ self._w[f"conv.{layer}.relation.{key}.weight"].T
             h = {
                 kind: self._norm(f"conv.{layer}.norm.{kind}", x + np.maximum(update[kind], 0.0))
                 for kind, x in h.items()
@@ -87,16 +96,33 @@ class NumpyGNN:
         return self._linear(f"{name}.2", np.maximum(self._linear(f"{name}.0", x), 0.0))[:, 0]
 
 
-class _Mean:
-    """Means of rows that share a target; the sorting is done once for all layers."""
+class _Means:
+    """Weighted means over the ties of one type: a small dense matrix per graph, made once for all layers."""
 
-    def __init__(self, target: Indices) -> None:
-        self._order = np.argsort(target, kind="stable")
-        ordered = target[self._order]
-        self._starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-        self._rows = ordered[self._starts]
-        self._counts = np.diff(self._starts, append=len(target)).astype(np.float32)[:, None]
+    def __init__(self, batch: GraphBatch, kind: EdgeType) -> None:
+        (source, target), weight = batch.edges[kind]
+        graphs = int(batch.batch["query"][-1]) + 1
+        sources, targets = (np.bincount(batch.batch[node], minlength=graphs) for node in (kind[0], kind[2]))
+        ends, starts = (np.concatenate([[0], np.cumsum(n)]) for n in (targets, sources))
+        block = np.concatenate([[0], np.cumsum(targets * sources)])
+        graph = batch.batch[kind[2]][target]
+        cell = block[graph] + (target - ends[graph]) * sources[graph] + source - starts[graph]
+        # Two nodes may be tied twice, so that cells are summed; the mean is over ties, whatever they weigh.
+        share = weight / np.bincount(target, minlength=len(batch.batch[kind[2]]))[target]
+        cells = np.bincount(cell, weights=share, minlength=int(block[-1])).astype(np.float32)
+        self._rows = int(ends[-1])
+        self._blocks = [
+            (
+                slice(ends[g], ends[g + 1]),
+                slice(starts[g], starts[g + 1]),
+                part.reshape(targets[g], sources[g]),
+            )
+            for g in range(graphs)
+            if (part := cells[block[g] : block[g + 1]]).size
+        ]
 
-    def __call__(self, message: Floats) -> tuple[Indices, Floats]:
-        sums = np.add.reduceat(message[self._order], self._starts, axis=0)
-        return self._rows, np.asarray(sums / self._counts, dtype=np.float32)
+    def __call__(self, h: Floats) -> Floats:
+        means = np.zeros((self._rows, h.shape[1]), dtype=np.float32)
+        for rows, columns, part in self._blocks:
+            np.matmul(part, h[columns], out=means[rows])
+        return means

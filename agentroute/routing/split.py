@@ -56,7 +56,10 @@ def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = Tr
         test = np.array([_chance(key, seed, "test") < TEST_SHARE for key in keys], dtype=bool)
     if not held_out:
         test = np.zeros(len(records), dtype=bool)
-    chosen = np.array([_chance(key, seed, "validation") < VALIDATION_SHARE for key in keys], dtype=bool)
+    draws = np.array([_chance(key, seed, "validation") for key in keys])
+    # Few templates may all miss the share. There must be something to choose on: then the lowest draw.
+    lowest = draws[~test].min() if (~test).any() else 0.0
+    chosen = draws <= max(VALIDATION_SHARE, lowest)
     return Split(
         train=np.flatnonzero(~test & ~chosen),
         validation=np.flatnonzero(~test & chosen),

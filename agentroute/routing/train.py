@@ -105,7 +105,7 @@ def train(
     )
     manifest: dict[str, Any] = {
         "version": f"{opened.path.resolve().name}-{config.seed}",
-        "embedder_name": embedder if isinstance(embedder, str) else type(embedder).__name__,
+        "embedder_name": embedder if isinstance(embedder, str) else None,
         "gnn": asdict(gnn_config),
         "train": asdict(config),
         "data": opened.path.resolve().name,

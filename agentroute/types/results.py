@@ -125,7 +125,7 @@ class RoutingDecision:
         reason: Why it asks, stops or abstains, in one sentence.
         round: 1 for the first decision of a run.
         router_version: Which router decided.
-        registry_hash: Which registry it decided over.
+        registry_hash: Which agents it decided over, with all that their cards say.
     """
 
     ranking: tuple[Ranked, ...]

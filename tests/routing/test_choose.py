@@ -128,8 +128,22 @@ def test_candidates_fit_the_team(agents, priced):
     assert len(set(found)) == len(found)
 
 
-def setting(score, calls, cost):
-    return Setting(policy=TopK(), calibration=Calibration(), score=score, calls=calls, cost_usd=cost)
+def setting(score, calls, cost, doubt=0.0):
+    return Setting(
+        policy=TopK(),
+        calibration=Calibration(),
+        score=score,
+        calls=calls,
+        cost_usd=cost,
+        doubt=doubt,
+        price=calls,
+    )
+
+
+def test_a_gain_that_may_be_luck_is_not_worth_its_price():
+    tried = [setting(0.60, 1, 1.0), setting(0.63, 3, 3.0, doubt=0.04)]
+    assert best(tried, 0.0).score == 0.60
+    assert best([tried[0], setting(0.65, 3, 3.0, doubt=0.04)], 0.0).score == 0.65
 
 
 def test_the_best_is_the_one_whose_calls_pay():
