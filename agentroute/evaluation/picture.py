@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentroute.errors import InputError, MissingExtraError
 from agentroute.evaluation.verdict import PolicyScore, priced_in_usd
-
-if TYPE_CHECKING:
-    from agentroute.evaluation.report import Report
 
 SIZE_INCHES = (8.0, 5.0)
 DPI = 150
@@ -51,11 +49,12 @@ def check_picture(path: Path) -> None:
         raise InputError(f"{path.parent} is not a folder; make it first, or give another path")
 
 
-def draw(report: Report, path: Path) -> Path:
-    """Draw a report.
+def draw(policies: Mapping[str, PolicyScore | None], title: str, path: Path) -> Path:
+    """Draw what policies score against what they cost.
 
     Args:
-        report: What to draw.
+        policies: By name; those that could not be computed are left out.
+        title: What stands above.
         path: Where to.
 
     Returns:
@@ -69,7 +68,7 @@ def draw(report: Report, path: Path) -> Path:
     from matplotlib import ticker
     from matplotlib.figure import Figure  # not pyplot: it would open a backend and keep every figure
 
-    points = {name: policy for name, policy in report.policies.items() if policy is not None}
+    points = {name: policy for name, policy in policies.items() if policy is not None}
     usd = priced_in_usd(points)
 
     def price(policy: PolicyScore) -> float:
@@ -100,7 +99,7 @@ def draw(report: Report, path: Path) -> Path:
     axes.margins(x=0.16, y=0.10)
     axes.set_xlabel("US dollars a query" if usd else "agents asked a query")
     axes.set_ylabel("score")
-    axes.set_title(f"{report.data}, {report.n_queries:,} queries: {report.verdict}")
+    axes.set_title(title)
     axes.grid(alpha=0.2)
     figure.draw_without_rendering()  # limits and scales are final now, and labels can be kept apart
     _label(axes, {name: (price(policy), policy.score) for name, policy in points.items()})

@@ -167,7 +167,8 @@ class Report:
         """
         from agentroute.evaluation.picture import draw
 
-        return draw(self, Path(path))
+        title = f"{self.data}, {self.n_queries:,} queries: {self.verdict}"
+        return draw(self.policies, title, Path(path))
 
 
 def _plain(policy: PolicyScore | None) -> dict[str, float | None]:
