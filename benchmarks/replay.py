@@ -3,7 +3,7 @@
     python benchmarks/replay.py --data DIR [--router R] [--queries 200] [--seed 0] [--json OUT]
 
 The pipeline is the real one: ``AgentRoute``, LangGraph, the folder's ``recorded`` agents, the vote refiner.
-The other side is ``GraphRouter.replay``, which is what ``evaluate`` reports. Both see the same queries, agents
+The other side is ``GraphRouter.replay``, what ``evaluate`` reports. Both see the same queries, agents
 and setting, so they must quote the same agents; the exit code is 1 where they do not.
 """
 

@@ -163,7 +163,7 @@ def deciding(router: Path, embedder: str, quick: bool, home: Path) -> Iterator[F
             examples=(f"What is a {thing}?", f"Where is {place}?"),
             price=Price(input=0.1 * (n + 1), output=0.4 * (n + 1)),
         )
-        for n, thing, place in zip(range(AGENTS), cycle(_THINGS), cycle(_PLACES))  # noqa: B905  # as many as agents
+        for n, thing, place in zip(range(AGENTS), cycle(_THINGS), cycle(_PLACES))
     )
     trained = GraphRouter.load(router)
     rng = np.random.default_rng(0)
@@ -284,12 +284,16 @@ def learn(home: Path, embedder: str, quick: bool) -> Iterator[Figure]:
 
 
 def some_questions(home: Path) -> Path:
-    """Every twelfth of the workbench's questions, as a file."""
+    """The workbench's questions about units, as a file: enough to learn whom to ask about units."""
     from agentroute.outcomes import QueryRecord
     from agentroute.workbench.questions import records
 
     path = home / "queries.jsonl"
-    chosen = [QueryRecord(query=query, gold=gold, meta=meta) for query, gold, meta in records()[::12]]
+    chosen = [
+        QueryRecord(query=query, gold=gold, meta=meta)
+        for query, gold, meta in records()
+        if meta["family"] == "units"
+    ]
     path.write_text("".join(record.to_json() + "\n" for record in chosen), "utf-8")
     return path
 

@@ -21,8 +21,11 @@ TRUST = (0.0, 0.5, 1.0)
 ROUNDS = 3
 """Waves that a run may take, as in ``Limits``."""
 
-GUARD_SE = 0.5
+TRUST_SE = 1.0
 """Standard errors of the paired difference by which more trust must beat less."""
+
+DOUBT_SE = 0.5
+"""Standard errors of its gain that a setting must be worth more by."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Setting:
     price: float = 1.0
 
     def worth(self, call_price: float) -> float:
-        """Return what it scores, less a price per call and less one standard error of its gain.
+        """Return what it scores, less a price per call and less half a standard error of its gain.
 
         Of many candidates the luckiest looks best. The more a setting differs from asking one agent, the more
         luck there can be in it.
@@ -82,7 +85,7 @@ class Setting:
         Returns:
             Points of score, 0 to 1.
         """
-        return self.score - call_price * self.price - self.doubt
+        return self.score - call_price * self.price - DOUBT_SE * self.doubt
 
     def plain(self) -> dict[str, Any]:
         """Return plain data, for a router file."""
@@ -195,7 +198,7 @@ def settings(
         kept = 0
         for more in range(1, len(tried)):
             gain = tried[more].score - tried[kept].score
-            if gain.mean() > GUARD_SE * gain.std() / len(gain) ** 0.5 and gain.any():
+            if gain.mean() > TRUST_SE * gain.std() / len(gain) ** 0.5 and gain.any():
                 kept = more
         got = tried[kept]
         first = first or got

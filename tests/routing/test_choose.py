@@ -141,9 +141,9 @@ def setting(score, calls, cost, doubt=0.0):
 
 
 def test_a_gain_that_may_be_luck_is_not_worth_its_price():
-    tried = [setting(0.60, 1, 1.0), setting(0.63, 3, 3.0, doubt=0.04)]
+    tried = [setting(0.60, 1, 1.0), setting(0.63, 3, 3.0, doubt=0.08)]
     assert best(tried, 0.0).score == 0.60
-    assert best([tried[0], setting(0.65, 3, 3.0, doubt=0.04)], 0.0).score == 0.65
+    assert best([tried[0], setting(0.65, 3, 3.0, doubt=0.08)], 0.0).score == 0.65
 
 
 def test_the_best_is_the_one_whose_calls_pay():
