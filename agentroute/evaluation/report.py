@@ -10,23 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentroute.evaluation.verdict import PolicyScore
+from agentroute.routing.baselines import NAMES as BASELINES
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-BASELINES = (
-    "random",
-    "cheapest",
-    "best_single",
-    "best_per_task",
-    "knn",
-    "query_only",
-    "majority",
-    "weighted_vote",
-    "all_agents",
-    "oracle",
-)
 EXTRA = ("agentroute_top1", "agentroute_vote")
 """The router held to one agent a query, and to several."""
 

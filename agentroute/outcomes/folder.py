@@ -1,7 +1,7 @@
 """Outcome folders: who answered what, how well, at what cost; to collect, train, replay and evaluate.
 
 A folder holds ``agents.yaml`` (a registry), ``queries.jsonl`` and ``outcomes.jsonl``; the last two may end in
-``.gz``. This module reads one; ``outcome_writer`` appends to one.
+``.gz``. This module reads one; ``writer`` appends to one.
 """
 
 from __future__ import annotations
@@ -12,21 +12,9 @@ from typing import Any
 
 from agentroute.errors import InputError, OutcomeError
 from agentroute.outcomes.jsonl import Problems, read_jsonl
-from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome, outcome_from_answer
+from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome
 from agentroute.outcomes.table import OutcomeTable, build_table, did_you_mean
-from agentroute.outcomes.writer import OutcomeWriter, create_folder
 from agentroute.registry import AgentRegistry
-
-__all__ = [
-    "Outcome",
-    "OutcomeFolder",
-    "OutcomeTable",
-    "OutcomeWriter",
-    "QueryRecord",
-    "create_folder",
-    "outcome_from_answer",
-    "read_queries",
-]
 
 
 class OutcomeFolder:
