@@ -43,15 +43,18 @@ def held_out(router: GraphRouter, folder: OutcomeFolder, most: int) -> OutcomeTa
     return table.take(np.flatnonzero(kept)[:most])
 
 
+def as_recorded(table: OutcomeTable, folder: OutcomeFolder) -> OutcomeTable:
+    """Make every row a ``recorded`` one: the router reads the kind, and both sides must show it the same."""
+    home = str(folder.path.resolve())
+    specs = [replace(spec, kind="recorded", outcomes=spec.outcomes or home) for spec in table.agents]
+    return replace(table, agents=tuple(specs))
+
+
 async def run_pipeline(
     router: GraphRouter, folder: OutcomeFolder, table: OutcomeTable
 ) -> tuple[list[RunResult | None], list[float]]:
     """Run the queries one after another; ``None`` where nobody answered."""
-    specs = [
-        replace(spec, kind="recorded", outcomes=spec.outcomes or str(folder.path.resolve()))
-        for spec in table.agents
-    ]
-    registry = AgentRegistry.from_specs(specs, RefinerSpec(kind="vote"), folder=folder.path.resolve())
+    registry = AgentRegistry.from_specs(table.agents, RefinerSpec(kind="vote"), folder=folder.path.resolve())
     team = AgentRoute(registry, router)
     results: list[RunResult | None] = []
     seconds: list[float] = []
@@ -67,7 +70,7 @@ async def run_pipeline(
 
 def compare(router: GraphRouter, folder: OutcomeFolder, most: int) -> dict[str, Any]:
     """Run both and put them side by side."""
-    table = held_out(router, folder, most)
+    table = as_recorded(held_out(router, folder, most), folder)
     said = router.replay(table)
     results, seconds = asyncio.run(run_pipeline(router, folder, table))
     place = {name: column for column, name in enumerate(table.agent_ids)}

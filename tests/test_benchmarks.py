@@ -49,7 +49,7 @@ def test_every_figure_stands_beside_its_budget(tmp_path: Path) -> None:
     said = run("speed.py", "--quick", "--embedder", "hashing", "--json", out)
     figures = {figure["name"]: figure for figure in json.loads(out.read_text())["figures"]}
     budgets = {name: figure["budget"] for name, figure in figures.items() if figure["budget"] is not None}
-    assert len(budgets) == 9
+    assert len(budgets) == 10
     assert budgets["import agentroute"] == 0.3
     assert all(figure["value"] > 0 for figure in figures.values())
     for name, figure in figures.items():

@@ -21,8 +21,8 @@ TRUST = (0.0, 0.5, 1.0)
 ROUNDS = 3
 """Waves that a run may take, as in ``Limits``."""
 
-TRUST_SE = 1.0
-"""Standard errors of the paired difference by which more trust must beat less."""
+TRUST_SE = 1.64
+"""Standard errors of the paired difference by which more trust must beat less: one-sided, 95%."""
 
 DOUBT_SE = 0.5
 """Standard errors of its gain that a setting must be worth more by."""

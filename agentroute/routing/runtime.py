@@ -17,6 +17,10 @@ from agentroute.knowledge.hetero import GraphBatch
 LAYER_NORM_EPSILON = 1e-5
 """torch.nn.LayerNorm's default."""
 
+ONE_THREAD = 2**18
+"""Multiplications up to which OpenBLAS keeps a product in one thread. Layers this small gain nothing from a
+second one, and on a busy machine each product would wait milliseconds for it."""
+
 
 class NumpyGNN:
     """Runs the weights of a ``RouterGNN``.
@@ -59,7 +63,7 @@ class NumpyGNN:
         for layer in range(self._layers):
             update = {kind: self._linear(f"conv.{layer}.root.{kind}", x) for kind, x in h.items()}
             for source, target, key, means in ties:
-                update[target] += means(h[source]) @ self._w[f"conv.{layer}.relation.{key}.weight"].T
+                update[target] += _product(means(h[source]), self._w[f"conv.{layer}.relation.{key}.weight"])
             h = {
                 kind: self._norm(f"conv.{layer}.norm.{kind}", x + np.maximum(update[kind], 0.0))
                 for kind, x in h.items()
@@ -85,7 +89,7 @@ class NumpyGNN:
         return last[1]
 
     def _linear(self, name: str, x: Floats) -> Floats:
-        return np.asarray(x @ self._w[f"{name}.weight"].T + self._w[f"{name}.bias"])
+        return _product(x, self._w[f"{name}.weight"]) + self._w[f"{name}.bias"]
 
     def _norm(self, name: str, x: Floats) -> Floats:
         centred = x - x.mean(axis=1, keepdims=True)
@@ -94,6 +98,15 @@ class NumpyGNN:
 
     def _head(self, name: str, x: Floats) -> Floats:
         return self._linear(f"{name}.2", np.maximum(self._linear(f"{name}.0", x), 0.0))[:, 0]
+
+
+def _product(x: Floats, weight: Floats) -> Floats:
+    """Return ``x @ weight.T``, in pieces of rows."""
+    out = np.empty((len(x), len(weight)), dtype=np.float32)
+    rows = max(1, ONE_THREAD // weight.size)
+    for start in range(0, len(x), rows):
+        np.matmul(x[start : start + rows], weight.T, out=out[start : start + rows])
+    return out
 
 
 class _Means:
