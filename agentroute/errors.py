@@ -70,6 +70,9 @@ class MissingExtraError(InputError):
         self.feature, self.extra = feature, extra
         super().__init__(f"{feature} needs the extra '{extra}': pip install 'agentroute-graph[{extra}]'")
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.feature, self.extra)  # by default it would be rebuilt from its message
+
 
 class RunError(AgentRouteError):
     """A run ended without an answer; ``run_id`` names it and ``problems`` says what was tried."""

@@ -55,6 +55,7 @@ class AgentRoute:
 
     Raises:
         RegistryError: The registry names code that is not allowed.
+        InputError: An argument is of another type.
     """
 
     def __init__(
@@ -67,12 +68,24 @@ class AgentRoute:
         limits: Limits = _NO_LIMITS,
         allow: Sequence[str] = (),
     ) -> None:
+        if not isinstance(registry, AgentRegistry):
+            raise InputError(
+                f"registry is {type(registry).__name__}: give an AgentRegistry, or the path of a file to "
+                "AgentRoute.from_yaml"
+            )
+        if router is not None and not callable(getattr(router, "route", None)):
+            raise InputError(f"router is {type(router).__name__}: give a Router, such as load_router(path)")
+        if not isinstance(limits, Limits):
+            raise InputError(f"limits is {type(limits).__name__}: write Limits(max_cost_usd=..., ...)")
         self.registry, self.limits = registry, limits
         self._team = build_team(registry, allow)
         self._caveats = () if router is not None else (NO_ROUTER,)
         self._router, self._client, self._effort = router, client, effort
         self._owns_client = client is None
         self._compiled: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_compiled": None}  # a compiled workflow does not survive copying
 
     @classmethod
     def from_yaml(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -10,6 +11,9 @@ def main() -> None:
     try:
         from agentroute.cli.app import app
 
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by whoever started us: there is nobody to tell
+                setattr(sys, name, open(os.devnull, "w"))
         for stream in (sys.stdout, sys.stderr):
             if reconfigure := getattr(stream, "reconfigure", None):
                 reconfigure(errors="replace")  # an answer may hold what the terminal cannot show

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from agentroute.cli.asking import ask, check, route
 from agentroute.cli.learning import collect, evaluate, train
+from agentroute.cli.output import plain
 from agentroute.errors import AgentRouteError, StorageError
 
 INTERRUPTED = 130
@@ -68,5 +69,5 @@ for command in (check, ask, route, collect, train, evaluate):
 
 
 def _end(message: str, code: int) -> None:
-    typer.secho(message, fg="red", err=True)
+    typer.secho(plain(message), fg="red", err=True)
     sys.exit(code)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from agentroute.cli.options import Allow, Deadline, Json, MaxCost, Registry, Router, allowed, registry_path
-from agentroute.cli.output import dollars, plain, print_json, print_table, tell
+from agentroute.cli.output import dollars, only_ours, plain, print_json, print_table, tell
 from agentroute.types import RunResult
 
 STRICT_CODE = 10
@@ -65,7 +65,9 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer a question with the team, and show who was asked."""
-    result = _team(registry, router, allow, _limits(max_cost_usd, deadline, max_rounds)).run(query)
+    team = _team(registry, router, allow, _limits(max_cost_usd, deadline, max_rounds))
+    with only_ours():
+        result = team.run(query)
     if as_json:
         from agentroute.types import to_plain
 
@@ -143,4 +145,4 @@ def _show(result: RunResult) -> None:
     confidence = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
     typer.echo(f"{result.status}{confidence}, cost {dollars(result.usage.cost_usd)}, run {result.run_id}")
     for line in result.problems:
-        tell(f"problem: {plain(line)}")
+        tell(f"problem: {line}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from agentroute.cli.options import Allow, Deadline, Json, MaxCalls, MaxCost, Seed, Without, allowed
-from agentroute.cli.output import dollars, print_json, print_table, tell
+from agentroute.cli.output import dollars, only_ours, print_json, print_table, tell
 from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, InputError, MissingExtraError
 
 WORKBENCH = "workbench"
@@ -39,7 +40,7 @@ def collect(
 
     again = f"the outcomes so far are kept in {out}; run the same command again to go on"
     try:
-        with progress_bar() as bar:
+        with progress_bar() as bar, only_ours():
             report = run(
                 registry,
                 _questions(questions),
@@ -90,6 +91,9 @@ def train(
     """Train a router on recorded outcomes."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; a router is saved into a folder: give another --out")
+    home = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
+    if not os.access(home, os.W_OK):
+        raise InputError(f"{out} cannot be written: {home} is read-only; give another --out")
     if bundle_encoder and embedder != "minilm":
         raise InputError(f"--bundle-encoder copies the encoder of minilm; {embedder} has none to copy")
     from agentroute.evaluation.progress import progress_bar
@@ -99,10 +103,13 @@ def train(
         from agentroute.routing.train import train as run
     except ImportError:
         raise MissingExtraError("training", "train") from None
+    from agentroute.outcomes import OutcomeFolder
+
+    opened = OutcomeFolder.open(folder)
     config = TrainConfig(seed=seed) if epochs is None else TrainConfig(seed=seed, epochs=epochs)
     with progress_bar() as bar:
         router = run(
-            folder,
+            opened,
             out,
             config=config,
             without=tuple(without or ()),
@@ -120,6 +127,8 @@ def train(
     if as_json:
         print_json(facts)
         return
+    for line in opened.problems:
+        tell(line)
     if facts["sparse"]:
         tell(f"left out, since they ran on too few queries: {', '.join(facts['sparse'])}")
     parts = ", ".join(f"{count:,} {name}" for name, count in facts["queries"].items())
@@ -150,6 +159,8 @@ def evaluate(
     to_stdout = json_file is not None and str(json_file) == "-"
     if json_file is not None and not to_stdout and not json_file.absolute().parent.is_dir():
         raise InputError(f"{json_file.parent} is not a folder; make it first, or give another --json FILE")
+    if json_file is not None and json_file.is_dir():
+        raise InputError(f"{json_file} is a folder; give the name of a file to --json")
     if plot_file is not None:
         from agentroute.evaluation.picture import check_picture
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import typer
@@ -17,7 +18,14 @@ def print_json(data: Any) -> None:
 
 def tell(line: str) -> None:
     """Print a remark to stderr."""
-    typer.secho(line, fg="yellow", err=True)
+    typer.secho(plain(line), fg="yellow", err=True)
+
+
+@contextmanager
+def only_ours() -> Iterator[None]:
+    """Keep stdout for the command while agents are at work: what their code prints goes to stderr."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def print_table(

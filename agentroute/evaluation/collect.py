@@ -12,7 +12,7 @@ from agentroute.effort.router import FixedEffort
 from agentroute.errors import InputError
 from agentroute.evaluation.collection import Collection, CollectReport, Journal, Progress
 from agentroute.evaluation.questions import Questions, read_questions
-from agentroute.outcomes import OutcomeWriter, QueryRecord, create_folder
+from agentroute.outcomes import OutcomeWriter, QueryRecord, alone, create_folder
 from agentroute.registry import AgentRegistry
 from agentroute.running.agents import build_team
 from agentroute.running.budget import MeteredClient
@@ -98,7 +98,7 @@ async def acollect(
     records = read_questions(questions)
     metrics = {record.query.id: _metric(record, metric) for record in records}
     folder = create_folder(Path(out), registry, records)
-    with OutcomeWriter(folder) as writer:
+    with alone(folder), OutcomeWriter(folder) as writer:
         done = writer.done(failures=not retry)
         todo = [(r, agent) for r in records for agent in registry.ids if not done[r.query.id or "", agent]]
         model = any(spec.kind == "llm" for spec in registry)

@@ -62,6 +62,8 @@ def evaluate(
     if not known:
         raise InputError(f"{opened.path} has none of the router's agents: {', '.join(router.record.agents)}")
     table = opened.table(known).without(tuple(without))
+    if not table.agents:
+        raise InputError(f"without {', '.join(without)} no agent is left to compare; leave fewer out")
     notes = [*_strangers(opened, known), *opened.problems]
     table, seen, where = _left_out_of_training(router, opened, table)
     whole = np.asarray(table.ran.all(axis=1))

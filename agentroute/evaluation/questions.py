@@ -11,7 +11,7 @@ from agentroute.errors import InputError
 from agentroute.outcomes import QueryRecord, read_queries
 from agentroute.types import Query
 
-Triple = tuple[Query, Sequence[str], dict[str, Any]]
+Triple = tuple[Query | str, Sequence[str], dict[str, Any]]
 Questions = str | os.PathLike[str] | Iterable[QueryRecord] | Iterable[Triple]
 
 
@@ -48,5 +48,6 @@ def _record(item: Any, number: int) -> QueryRecord:
     return record if record.query.id else replace(record, query=replace(record.query, id=f"q{number:05d}"))
 
 
-def _of_triple(query: Query, gold: Sequence[str], meta: dict[str, Any]) -> QueryRecord:
+def _of_triple(query: Query | str, gold: Sequence[str], meta: dict[str, Any]) -> QueryRecord:
+    query = Query(text=query) if isinstance(query, str) else query
     return QueryRecord(query=query, gold=(gold,) if isinstance(gold, str) else tuple(gold), meta=dict(meta))

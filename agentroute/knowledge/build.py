@@ -1,51 +1,41 @@
-"""Queries, agents and answers to knowledge graphs.
+"""Queries and agents to knowledge graphs.
 
-``Team`` is what a registry adds to every graph, and is computed once. ``GraphBuilder`` adds what a query
-brings; ``grow`` adds what has been answered.
+The team brings its own part. ``GraphBuilder`` adds what a query brings, and what was scored on its like.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-from agentroute.answers import answer_kind, group_equal
 from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.knowledge.graph import (
-    AGREES,
-    ANSWER_MENTIONS,
-    DIFFERS,
-    GAVE,
     KNOWS,
     MENTIONS,
     NO_EDGES,
     NO_WEIGHTS,
     RELATED,
-    RESEMBLES,
     SUITS,
     EdgeType,
     Floats,
     Indices,
     KnowledgeGraph,
+    pairs_of,
 )
+from agentroute.knowledge.grow import ANSWER_EXTRA
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, entity_key
-from agentroute.types import EFFORTS, AgentSpec, Answer, Embedder, Entity, Extractor, Query, Relation
+from agentroute.knowledge.team import AGENT_EXTRA, Team
+from agentroute.types import Embedder, Entity, Extractor, Query, Relation
 
 ENTITY_KINDS = ("name", "number", "date", "quote", "term", "task")
-ANSWER_KINDS = ("number", "date", "yes_no", "choice", "name", "list", "code", "text", "refusal", "empty")
-AGENT_KINDS = ("llm", "function", "runnable", "recorded")
 NAME_DIM = 64
 """Entity names are hashed, not encoded: a query has dozens, and the encoder takes milliseconds for each."""
 
 SUITS_DIM = ESTIMATES_DIM + 2
 """The record's estimates, then the query's cosines with the agent's card and with its nearest example."""
-
-ANSWER_TEXT_LIMIT = 200
-"""Characters of an answer that its vector is made of."""
 
 
 @lru_cache(maxsize=1)
@@ -59,91 +49,8 @@ def _name_vector(name: str) -> Floats:
     return vector
 
 
-@dataclass(frozen=True, eq=False)
-class Team:
-    """The agents' part of every graph.
-
-    Args:
-        specs: The registry rows.
-        cards: Card vectors. Shapes: ``(agents, dim)``.
-        examples: Vectors of all examples. Shapes: ``(examples, dim)``.
-        owner: The agent of each example, ascending. Shapes: ``(examples,)``.
-        x: Node features: card vector, then price, effort and kind. Shapes: ``(agents, dim + AGENT_EXTRA)``.
-        words: The agents whose card names a word.
-        hash: Names this team and all that its cards say.
-    """
-
-    specs: tuple[AgentSpec, ...]
-    cards: Floats
-    examples: Floats
-    owner: Indices
-    x: Floats
-    words: dict[str, list[int]]
-    hash: str
-
-    @classmethod
-    def build(cls, specs: Sequence[AgentSpec], embedder: Embedder) -> Team:
-        """Embed the cards and examples of some agents.
-
-        Args:
-            specs: The registry rows, in any order.
-            embedder: Makes the vectors, in one batch.
-
-        Returns:
-            The team, in the order given.
-        """
-        owner = np.array([i for i, spec in enumerate(specs) for _ in spec.examples], dtype=np.int64)
-        texts = [spec.card for spec in specs] + [text for spec in specs for text in spec.examples]
-        vectors = embedder.embed(texts)
-        cards = vectors[: len(specs)]
-        plain = np.array([_plain_agent(spec) for spec in specs], dtype=np.float32).reshape(len(specs), -1)
-        words: dict[str, list[int]] = {}
-        for i, spec in enumerate(specs):
-            named = entity_key(f"{spec.card} {' '.join(spec.examples)}").split()
-            for word in {word.strip(".,;:!?()\"'") for word in named}:
-                words.setdefault(word, []).append(i)
-        return cls(
-            specs=tuple(specs),
-            cards=cards,
-            examples=vectors[len(specs) :],
-            owner=owner,
-            x=np.concatenate([cards, plain], axis=1),
-            words=words,
-            hash=hashlib.sha256(repr(sorted(map(repr, specs))).encode("utf-8", "replace")).hexdigest(),
-        )
-
-    def likeness(self, vectors: Floats) -> tuple[Floats, Floats]:
-        """Return the cosines of queries with each card and with each agent's nearest example.
-
-        Args:
-            vectors: Query vectors. Shapes: ``(batch, dim)``.
-
-        Returns:
-            Two arrays; an agent without examples repeats its card's cosine. Shapes: ``(batch, agents)``
-            twice.
-        """
-        card = vectors @ self.cards.T
-        nearest = card.copy()
-        if len(self.owner):
-            cosines = vectors @ self.examples.T
-            starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
-            nearest[:, self.owner[starts]] = np.maximum.reduceat(cosines, starts, axis=1)
-        return card, nearest
-
-
-def _plain_agent(spec: AgentSpec) -> list[float]:
-    price = spec.price
-    known = price is not None and price.output is not None
-    level = EFFORTS.index(spec.effort.default) / (len(EFFORTS) - 1) if spec.effort else 0.0
-    prices = [np.log1p(price.input or 0.0), np.log1p(price.output or 0.0)] if price and known else [0.0, 0.0]
-    kinds = [float(spec.kind == kind) for kind in AGENT_KINDS]
-    return [*prices, float(known), level, float(spec.effort is not None), *kinds]
-
-
-AGENT_EXTRA = 5 + len(AGENT_KINDS)
 QUERY_EXTRA = 6
 ENTITY_DIM = NAME_DIM + len(ENTITY_KINDS) + 3
-ANSWER_EXTRA = len(ANSWER_KINDS) + 5
 
 
 def dims(embedding: int) -> dict[str, int]:
@@ -259,53 +166,6 @@ class GraphBuilder:
         return index, np.concatenate([np.ones(by_card.shape[1], np.float32), lift[here]])
 
 
-def grow(graph: KnowledgeGraph, answers: Sequence[Answer], vectors: Floats) -> KnowledgeGraph:
-    """Add answers to a graph.
-
-    Args:
-        graph: A graph without answers.
-        answers: What came back, failures included; those of unknown agents are left out.
-        vectors: One vector per answer. Shapes: ``(answers, dim)``.
-
-    Returns:
-        A new graph: answers tied to their agents, to the entities they mention, and to each other.
-    """
-    place = {name: i for i, name in enumerate(graph.names["agent"])}
-    kept = [i for i, answer in enumerate(answers) if answer.agent in place]
-    answers, vectors = [answers[i] for i in kept], vectors[kept]
-    n = len(answers)
-    group = np.array(group_equal([answer.text for answer in answers]), dtype=np.int64)
-    both = (group[:, None] >= 0) & (group[None, :] >= 0) & ~np.eye(n, dtype=bool)
-    equal = both & (group[:, None] == group[None, :])
-    close = np.maximum(vectors @ vectors.T, 0.0) ** 4
-    texts = [answer.text.casefold()[:ANSWER_TEXT_LIMIT] for answer in answers]
-    mentions = [
-        (i, j)
-        for j, name in enumerate(graph.names["entity"])
-        for i, text in enumerate(texts)
-        if name.casefold() in text
-    ]
-    named = np.array(mentions, dtype=np.int64).reshape(-1, 2).T
-    gave = np.array([[place[a.agent], i] for i, a in enumerate(answers)], dtype=np.int64).reshape(-1, 2).T
-    edges = {
-        GAVE: (gave, np.ones(n, np.float32)),
-        ANSWER_MENTIONS: (named, np.ones(named.shape[1], np.float32)),
-        AGREES: _pairs(equal, np.ones_like(close)),
-        RESEMBLES: _pairs(both & ~equal & (close > 0.05), close),
-        DIFFERS: _pairs(both & ~equal, np.ones_like(close)),
-    }
-    overlaps = np.zeros(n, np.float32)
-    overlaps[named[0]] = 1.0
-    plain = np.array([_plain_answer(a) for a in answers], np.float32).reshape(n, ANSWER_EXTRA - 1)
-    return replace(
-        graph,
-        names={**graph.names, "answer": tuple(f"{a.agent}: {a.text[:60]}" for a in answers)},
-        x={**graph.x, "answer": np.concatenate([vectors, plain, overlaps[:, None]], axis=1)},
-        edge_index={**graph.edge_index, **{kind: index for kind, (index, _) in edges.items()}},
-        edge_weight={**graph.edge_weight, **{kind: weight for kind, (_, weight) in edges.items()}},
-    )
-
-
 def query_text(query: Query) -> str:
     """Return the text that stands for a query: its last two earlier turns, then the question."""
     return "\n".join((*(turn.text for turn in query.history[-2:]), query.text))
@@ -337,24 +197,8 @@ def _entity_features(entities: Sequence[Entity], in_query: np.ndarray) -> Floats
     return x
 
 
-def _plain_answer(answer: Answer) -> list[float]:
-    kind = answer_kind(answer.text)
-    return [
-        *(float(kind == name) for name in ANSWER_KINDS),
-        float(answer.status == "ok"),
-        float(np.log1p(len(answer.text)) / 6.0),
-        min(len(answer.text.split(maxsplit=30)), 30) / 10.0,
-        float(any(c.isdigit() for c in answer.text[:ANSWER_TEXT_LIMIT])),
-    ]
-
-
 def _counted(entities: Sequence[Entity]) -> Floats:
     return np.log1p(np.array([entity.count for entity in entities], dtype=np.float32))
-
-
-def _pairs(where: np.ndarray, weight: Floats) -> tuple[Indices, Floats]:
-    index = np.stack(np.nonzero(where)).astype(np.int64)
-    return index, weight[where].astype(np.float32)
 
 
 def _related(
@@ -369,4 +213,4 @@ def _related(
             together[head, tail] = together[tail, head] = True
     if not together.any():
         return NO_EDGES, NO_WEIGHTS
-    return _pairs(together, np.ones(together.shape, np.float32))
+    return pairs_of(together, np.ones(together.shape, np.float32))

@@ -94,6 +94,20 @@ NO_EDGES: Indices = np.zeros((2, 0), dtype=np.int64)
 NO_WEIGHTS: Floats = np.zeros(0, dtype=np.float32)
 
 
+def pairs_of(where: npt.NDArray[np.bool_], weight: Floats) -> tuple[Indices, Floats]:
+    """Turn a square of ties into an edge index and its weights.
+
+    Args:
+        where: Which pairs are tied. Shapes: ``(sources, targets)``.
+        weight: Their weights, of the same shape.
+
+    Returns:
+        Shapes: ``(2, edges)`` and ``(edges,)``.
+    """
+    index = np.stack(np.nonzero(where)).astype(np.int64)
+    return index, weight[where].astype(np.float32)
+
+
 def _listed(names: tuple[str, ...], most: int = 8) -> str:
     shown = ", ".join(name if len(name) <= 60 else name[:57] + "..." for name in names[:most])
     return f"{shown}, ..." if len(names) > most else shown

@@ -133,6 +133,8 @@ class MiniLMEmbedder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
+        # Idle threads that spin would take the cores from numpy, which comes next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors only: its warnings are about machines, not about results
         session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         return session, tokenizer

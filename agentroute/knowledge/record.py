@@ -247,10 +247,12 @@ class TrackRecord:
         task_total, task_count = self._by_task
         by_task = (task_total[task] + PRIOR_COUNT_TASK * self.mean) / (task_count[task] + PRIOR_COUNT_TASK)
 
-        # Rounded, so that a batch and a single query, summed in another order, find the same neighbours.
-        similarity = np.round(vectors @ self.vectors.T, 5)
+        # One row is summed without BLAS, whose threads would wait for a busy core.
+        single = len(vectors) == 1
+        similarity = np.einsum("bd,nd->bn", vectors, self.vectors) if single else vectors @ self.vectors.T
         nearest = min(NEIGHBOURS, similarity.shape[1])
-        ids = np.argpartition(-similarity, nearest - 1, axis=1)[:, :nearest]
+        # Rounded, so that a batch and a single query, summed in another order, find the same neighbours.
+        ids = np.argpartition(-np.round(similarity, 5), nearest - 1, axis=1)[:, :nearest]
         near = np.take_along_axis(similarity, ids, axis=1)
         weight = np.exp(SHARPNESS * (near - near.max(axis=1, keepdims=True)))
         # Scaled to sum to the effective sample size (sum w)^2 / (sum w^2), so that they count as so many

@@ -3,7 +3,7 @@
 from agentroute.outcomes.folder import OutcomeFolder, read_queries
 from agentroute.outcomes.records import Outcome, QueryRecord, outcome_from_answer
 from agentroute.outcomes.table import OutcomeTable
-from agentroute.outcomes.writer import OutcomeWriter, create_folder
+from agentroute.outcomes.writer import OutcomeWriter, alone, create_folder
 
 __all__ = [
     "Outcome",
@@ -11,6 +11,7 @@ __all__ = [
     "OutcomeTable",
     "OutcomeWriter",
     "QueryRecord",
+    "alone",
     "create_folder",
     "outcome_from_answer",
     "read_queries",

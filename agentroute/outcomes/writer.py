@@ -22,11 +22,23 @@ if sys.platform == "win32":
 
     def _lock(descriptor: int, hold: bool) -> None:
         """Do nothing: on this system a folder takes one writer at a time."""
+
+    def _try_lock(descriptor: int) -> bool:
+        return True
 else:
     import fcntl
 
     def _lock(descriptor: int, hold: bool) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX if hold else fcntl.LOCK_UN)
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            pass
+        return True
 
 
 _BLOCK = 1 << 16
@@ -179,6 +191,27 @@ class OutcomeWriter:
         return 0
 
 
+@contextlib.contextmanager
+def alone(path: str | Path) -> Iterator[None]:
+    """Hold a folder against a second collection, which would ask everybody the same again and pay twice.
+
+    Args:
+        path: The outcome folder.
+
+    Yields:
+        Nothing; the folder is free again afterwards, also when the process is killed.
+
+    Raises:
+        OutcomeError: Another collection is at work in it.
+    """
+    with (Path(path) / "agents.yaml").open("rb") as file:
+        if not _try_lock(file.fileno()):
+            raise OutcomeError(
+                f"another collection is at work in {path}: wait until it is done, or choose another folder"
+            )
+        yield
+
+
 def create_folder(path: str | Path, registry: AgentRegistry, records: Iterable[QueryRecord]) -> Path:
     """Make an outcome folder with agents and queries and no outcomes yet.
 
@@ -203,6 +236,8 @@ def create_folder(path: str | Path, registry: AgentRegistry, records: Iterable[Q
         raise OutcomeError(
             f"query id {bad[0]!r} is given {counts[bad[0]]} times: each query needs an id of its own"
         )
+    if folder.exists() and not folder.is_dir():
+        raise OutcomeError(f"{folder} is a file; outcomes are kept in a folder: choose another place")
     files = {
         "agents.yaml": registry.to_yaml().encode(),
         "queries.jsonl": b"".join(f"{record.to_json()}\n".encode("ascii") for record in queries),

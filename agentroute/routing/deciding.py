@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from agentroute.errors import InputError, QueryError
-from agentroute.knowledge.build import GraphBuilder, Team
+from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import Floats, KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
+from agentroute.knowledge.team import Team
 from agentroute.routing.choose import ROUNDS
 from agentroute.routing.policy import Mask, Policy, Table
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Limits, Query, Ranked, RoutingDecision

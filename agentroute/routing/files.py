@@ -41,12 +41,12 @@ def save(folder: str | os.PathLike[str], manifest: Mapping[str, Any], tensors: T
     home = Path(folder)
     if home.exists() and not home.is_dir():
         raise RouterFileError(f"{home} is a file; a router is saved into a folder: give another --out")
-    home.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": FORMAT, **manifest}, sort_keys=True)
     tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
     data = to_bytes(tensors, metadata={"manifest": text, "sha256": _digest(text, tensors)})
     path, temporary = home / FILE_NAME, home / f"{FILE_NAME}.{os.getpid()}.tmp"
     try:
+        home.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()

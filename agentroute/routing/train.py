@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from agentroute.errors import OutcomeError
-from agentroute.knowledge.build import GraphBuilder, Team
+from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.embed import make_embedder
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
+from agentroute.knowledge.team import Team
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.choose import Calibration, Setting, best, settings
 from agentroute.routing.deciding import BATCH

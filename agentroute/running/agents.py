@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from agentroute.errors import AgentRouteError
 from agentroute.running.client import ClientError
 from agentroute.running.tally import BUDGET, Tally, own_usage
+from agentroute.running.threads import words_of
 from agentroute.types import (
     Agent,
     AgentSpec,
@@ -199,7 +200,7 @@ def _cleaned(text: str) -> str:
 
 
 def _one_line(error: object) -> str:
-    line = " ".join(_cleaned(str(error)).split())
+    line = " ".join(_cleaned(words_of(error)).split())
     return line if len(line) <= 300 else f"{line[:299]}…"
 
 

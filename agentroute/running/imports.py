@@ -30,7 +30,7 @@ def check_path(owner: str, path: str, allow: Sequence[str]) -> None:
         or name[0] == "_"
     ):
         raise RegistryError(f"{owner}: {path!r} is not an import path: write module:name, with a public name")
-    allowed = (*DEFAULT_ALLOW, *allow)
+    allowed = (*DEFAULT_ALLOW, *((allow,) if isinstance(allow, str) else allow))
     if not any(module == root or module.startswith(f"{root}.") for root in allowed):
         top = module.partition(".")[0]
         raise RegistryError(

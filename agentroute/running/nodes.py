@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
+from agentroute.errors import InputError
 from agentroute.running.agents import Prepared, problem, run_agent
 from agentroute.running.client import ClientError
 from agentroute.running.context import Contexts, Run, RunContext
@@ -97,6 +98,8 @@ class Nodes:
             async with asyncio.timeout(run.seconds_left()) as clock:
                 decision = await in_thread(lambda: self._decide(run, answers, turn))
         except Exception as error:  # a router's fault must not lose the answers there are
+            if isinstance(error, InputError) and not answers:
+                raise  # something given cannot be used, and nobody was asked yet
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             if clock.expired():
                 why = "not done when the run's time was up"

@@ -47,9 +47,28 @@ async def in_thread(call: Callable[[], _T]) -> _T:
         except BaseException as error:
             # A future refuses StopIteration, and SystemExit would end the loop instead of this call.
             plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
-            failure = error if plain else RuntimeError(f"{type(error).__name__}: {error}")  # type: ignore[assignment]
+            failure = error if plain else RuntimeError(_named(error))  # type: ignore[assignment]
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
             loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=work, name="agentroute-call", daemon=True).start()
     return await done
+
+
+def words_of(error: object) -> str:
+    """Return what an error says, or nothing when it cannot even say that.
+
+    Args:
+        error: Usually an exception of somebody else's code.
+
+    Returns:
+        Its text.
+    """
+    try:
+        return str(error)
+    except Exception:  # its own __str__ is broken; its type must do
+        return ""
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {words_of(error)}"

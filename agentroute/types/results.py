@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal, TypeVar
 
-from agentroute.types.specs import Effort
+from agentroute.errors import InputError
+from agentroute.types.specs import EFFORTS, Effort
 
 AnswerStatus = Literal["ok", "failed", "timed_out", "skipped"]
 RunStatus = Literal["complete", "degraded", "failed"]
@@ -146,6 +148,10 @@ class RoutingDecision:
         return dict(self.selected)
 
 
+_COUNTS = {"max_rounds": 1, "max_agents": 1, "concurrency": 1}
+_LEAST = {"max_cost_usd": 0, "max_requests": 0, "max_tokens": 0, "deadline_s": 0, **_COUNTS}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """The caps of one run; ``None`` means no cap.
@@ -160,6 +166,9 @@ class Limits:
         concurrency: Agents that run at the same time.
         effort_floor: No step runs below this level.
         effort_ceiling: No step runs above this level.
+
+    Raises:
+        InputError: A cap is negative or not a number, or a level does not exist.
     """
 
     max_cost_usd: float | None = None
@@ -171,6 +180,18 @@ class Limits:
     concurrency: int = 8
     effort_floor: Effort | None = None
     effort_ceiling: Effort | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is None and name not in _COUNTS:
+                continue
+            # Written so that NaN, which compares as false, is refused too: it would be no cap at all.
+            if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= least:
+                raise InputError(f"{name} is {value!r}; it takes a number, {least} or more")
+        for name in ("effort_floor", "effort_ceiling"):
+            if (level := getattr(self, name)) not in (None, *EFFORTS):
+                raise InputError(f"{name} is {level!r}; the levels are {', '.join(EFFORTS)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

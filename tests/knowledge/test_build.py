@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from routing.folders import EMBEDDER, random_record, spec
 
-from agentroute.knowledge.build import GraphBuilder, Team, dims, grow, query_text
+from agentroute.knowledge.build import GraphBuilder, dims, query_text
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import (
     AGREES,
@@ -23,6 +23,8 @@ from agentroute.knowledge.graph import (
     export,
     to_networkx,
 )
+from agentroute.knowledge.grow import grow
+from agentroute.knowledge.team import Team
 from agentroute.types import (
     AgentSpec,
     Answer,

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agentroute.knowledge.build import GraphBuilder, Team, grow
+from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import KnowledgeGraph
+from agentroute.knowledge.grow import grow
 from agentroute.knowledge.record import TrackRecord
+from agentroute.knowledge.team import Team
 from agentroute.knowledge.vectors import unit
 from agentroute.outcomes import (
     Outcome,

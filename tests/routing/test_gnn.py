@@ -6,9 +6,11 @@ import pytest
 import torch
 from routing.folders import EMBEDDER, random_graphs, random_weights, spec
 
-from agentroute.knowledge.build import GraphBuilder, Team, grow
+from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.extract import RuleExtractor
+from agentroute.knowledge.grow import grow
 from agentroute.knowledge.hetero import to_hetero
+from agentroute.knowledge.team import Team
 from agentroute.routing.gnn import GNNConfig, RouterGNN
 from agentroute.types import Answer, Query
 

@@ -1,0 +1,97 @@
+"""What a registry adds to every graph: the agents and what their cards say, computed once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agentroute.knowledge.graph import Floats, Indices
+from agentroute.knowledge.record import entity_key
+from agentroute.types import EFFORTS, AgentSpec, Embedder
+
+AGENT_KINDS = ("llm", "function", "runnable", "recorded")
+AGENT_EXTRA = 5 + len(AGENT_KINDS)
+
+
+@dataclass(frozen=True, eq=False)
+class Team:
+    """The agents' part of every graph.
+
+    Args:
+        specs: The registry rows.
+        cards: Card vectors. Shapes: ``(agents, dim)``.
+        examples: Vectors of all examples. Shapes: ``(examples, dim)``.
+        owner: The agent of each example, ascending. Shapes: ``(examples,)``.
+        x: Node features: card vector, then price, effort and kind. Shapes: ``(agents, dim + AGENT_EXTRA)``.
+        words: The agents whose card names a word.
+        hash: Names this team and all that its cards say.
+    """
+
+    specs: tuple[AgentSpec, ...]
+    cards: Floats
+    examples: Floats
+    owner: Indices
+    x: Floats
+    words: dict[str, list[int]]
+    hash: str
+
+    @classmethod
+    def build(cls, specs: Sequence[AgentSpec], embedder: Embedder) -> Team:
+        """Embed the cards and examples of some agents.
+
+        Args:
+            specs: The registry rows, in any order.
+            embedder: Makes the vectors, in one batch.
+
+        Returns:
+            The team, in the order given.
+        """
+        owner = np.array([i for i, spec in enumerate(specs) for _ in spec.examples], dtype=np.int64)
+        texts = [spec.card for spec in specs] + [text for spec in specs for text in spec.examples]
+        vectors = embedder.embed(texts)
+        cards = vectors[: len(specs)]
+        plain = np.array([_plain_agent(spec) for spec in specs], dtype=np.float32).reshape(len(specs), -1)
+        words: dict[str, list[int]] = {}
+        for i, spec in enumerate(specs):
+            named = entity_key(f"{spec.card} {' '.join(spec.examples)}").split()
+            for word in {word.strip(".,;:!?()\"'") for word in named}:
+                words.setdefault(word, []).append(i)
+        return cls(
+            specs=tuple(specs),
+            cards=cards,
+            examples=vectors[len(specs) :],
+            owner=owner,
+            x=np.concatenate([cards, plain], axis=1),
+            words=words,
+            hash=hashlib.sha256(repr(sorted(map(repr, specs))).encode("utf-8", "replace")).hexdigest(),
+        )
+
+    def likeness(self, vectors: Floats) -> tuple[Floats, Floats]:
+        """Return the cosines of queries with each card and with each agent's nearest example.
+
+        Args:
+            vectors: Query vectors. Shapes: ``(batch, dim)``.
+
+        Returns:
+            Two arrays; an agent without examples repeats its card's cosine. Shapes: ``(batch, agents)``
+            twice.
+        """
+        card = vectors @ self.cards.T
+        nearest = card.copy()
+        if len(self.owner):
+            cosines = vectors @ self.examples.T
+            starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
+            nearest[:, self.owner[starts]] = np.maximum.reduceat(cosines, starts, axis=1)
+        return card, nearest
+
+
+def _plain_agent(spec: AgentSpec) -> list[float]:
+    price = spec.price
+    known = price is not None and price.output is not None
+    level = EFFORTS.index(spec.effort.default) / (len(EFFORTS) - 1) if spec.effort else 0.0
+    prices = [np.log1p(price.input or 0.0), np.log1p(price.output or 0.0)] if price and known else [0.0, 0.0]
+    kinds = [float(spec.kind == kind) for kind in AGENT_KINDS]
+    return [*prices, float(known), level, float(spec.effort is not None), *kinds]
