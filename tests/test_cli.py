@@ -297,6 +297,7 @@ def test_evaluate_refuses_before_it_works(trained: tuple[Path, Path], tmp_path: 
     for flag, path, message in (
         ("--json", tmp_path / "no" / "r.json", "is not a folder"),
         ("--plot", tmp_path / "r.doc", "does not end in"),
+        ("--json", tmp_path, "is a folder"),
         ("--without", "poem", "did you mean 'poems'"),
         ("--max-calls", "nan", "not a finite number"),
     ):
@@ -328,3 +329,38 @@ def test_the_version_is_told() -> None:
 
     assert run("--version")[0] == f"agentroute {__version__}\n"
     assert "collect" in run("--help")[0]
+
+
+def test_what_an_agent_prints_does_not_get_into_the_json(tmp_path: Path) -> None:
+    path = team(tmp_path / "a.yaml", "chatters")
+    out, err = run("ask", "Of Italy?", "-r", path, "--allow", "evaluation", "--json")
+    assert json.loads(out)["answer"] == "Rome" and "thinking aloud" in err
+    (tmp_path / "q.jsonl").write_text('{"id": "q", "text": "Of Italy?", "gold": ["Rome"]}\n')
+    args = ("collect", path, tmp_path / "q.jsonl", "--out", tmp_path / "o", "--allow", "evaluation", "--json")
+    assert json.loads(run(*args)[0])["recorded"] == 1
+
+
+def test_evaluate_without_everybody_is_refused(trained: tuple[Path, Path]) -> None:
+    router, folder = trained
+    names = ("rivers", "primes", "poems", "engines")
+    args = [part for name in names for part in ("--without", name)]
+    assert "no agent is left" in run("evaluate", router, folder, *args, code=2)[1]
+
+
+def test_train_names_the_records_it_could_not_use(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "topics", queries=60)
+    with (folder / "outcomes.jsonl").open("a") as file:
+        file.write('{"query": "nobody knows", "agent": "rivers", "score": 1}\n')
+    args = ("train", folder, "--out", tmp_path / "r", "--embedder", "hashing", "--epochs", 1)
+    assert "nobody knows" in run(*args)[1]
+    (folder / "outcomes.jsonl").write_text('{"query": "nobody knows", "agent": "rivers", "score": 1}\n')
+    err = run(*args, code=2)[1]
+    assert "no agent ran" in err and "nobody knows" in err
+
+
+def test_a_closed_stdout_is_no_fault() -> None:
+    script = 'exec "$0" -c "from agentroute.cli import main; main()" check "$1" >&-'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable, str(WORKBENCH)], stderr=subprocess.PIPE, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import agentroute
+from agentroute import errors
 
 ROOT = Path(__file__).resolve().parent.parent
 FACE = ROOT / "agentroute" / "__init__.py"
@@ -105,3 +107,13 @@ def test_contributing_lists_the_floors_as_they_are_checked() -> None:
     table = (ROOT / "CONTRIBUTING.md").read_text().partition("| floor |")[2].partition("\n\n")[0]
     told = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines()[2:]]
     assert told == checked
+
+
+def test_errors_survive_being_sent_to_another_process() -> None:
+    for error in (
+        errors.MissingExtraError("plots", "plot"),
+        errors.RegistryError(["a.yaml:1: x", "a.yaml:2: y"]),
+        errors.AllAgentsFailedError("nobody", run_id="r", problems=["a: failed"]),
+    ):
+        twin = pickle.loads(pickle.dumps(error))
+        assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))

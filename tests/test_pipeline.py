@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import subprocess
 import sys
 import time
@@ -284,3 +285,53 @@ assert not {{"torch", "litellm"}} & set(sys.modules)
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "red", "")
+
+
+@pytest.mark.parametrize(
+    "cap",
+    [
+        {"concurrency": 0},
+        {"max_rounds": 0},
+        {"max_agents": None},
+        {"max_cost_usd": float("nan")},
+        {"max_requests": -1},
+        {"deadline_s": "3"},
+        {"effort_floor": "huge"},
+    ],
+)
+def test_a_cap_that_would_be_none_or_hang_is_refused(cap: dict[str, Any]) -> None:
+    (name,) = cap
+    with pytest.raises(InputError, match=f"{name} is "):
+        Limits(**cap)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [({"registry": "a.yaml"}, "from_yaml"), ({"router": "r"}, "load_router"), ({"limits": {}}, "Limits")],
+)
+def test_an_argument_of_another_type_is_refused(registry: Path, wrong: Any, remedy: str) -> None:
+    rows = AgentRegistry.from_yaml(registry / "agents.yaml")
+    with pytest.raises(InputError, match=remedy):
+        AgentRoute(**{"registry": rows, "allow": ["pipeline_app"], **wrong})
+
+
+def test_one_module_may_be_allowed_without_a_list(registry: Path) -> None:
+    one = AgentRoute.from_yaml(registry / "agents.yaml", StaticRouter(["red"]), allow="pipeline_app")
+    assert one.run("colour?").answer == "red"
+
+
+def test_a_team_that_has_run_can_be_copied(registry: Path) -> None:
+    one = team(registry, ["red"])
+    assert one.run("colour?").answer == "red"
+    assert copy.deepcopy(one).run("colour?").answer == "red"
+
+
+def test_a_router_that_cannot_work_as_given_is_the_caller_s_fault(registry: Path) -> None:
+    class Foreign(StaticRouter):
+        def route(self, *args: Any, **keys: Any) -> RoutingDecision:
+            raise InputError("the cache folder cannot be written")
+
+    with pytest.raises(InputError, match="cache folder"):
+        AgentRoute.from_yaml(registry / "agents.yaml", Foreign(["red"]), allow=["pipeline_app"]).run(
+            "colour?"
+        )

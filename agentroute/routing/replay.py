@@ -73,7 +73,7 @@ def vote(groups: Indices, weights: Table) -> tuple[Indices, Table]:
         behind it. Shapes: ``(queries,)`` twice.
     """
     votes = (groups >= 0) & (weights > 0)
-    weights = np.where(votes, weights, 0.0)
+    weights = np.where(votes, weights, 0.0).astype(np.float64)  # float32 has no 1e-300
     weights = weights / np.maximum(weights.max(axis=1, keepdims=True), 1e-300)
     same = (groups[:, :, None] == groups[:, None, :]) & votes[:, :, None] & votes[:, None, :]
     backing = np.einsum("qab,qb->qa", same, weights)

@@ -76,7 +76,7 @@ def train(
     table = opened.table().without(tuple(without))
     sparse = table.sparse_agents(config.sparse_share)
     table = table.without(sparse)
-    _check(table, str(opened.path))
+    _check(table, str(opened.path), opened.problems)
     split = split_queries(table.queries, config.seed, held_out)
     if min(len(split.train), len(split.validation)) < 1:
         raise OutcomeError(f"{opened.path}: {len(table.queries)} queries are too few to split; collect more")
@@ -187,8 +187,9 @@ def _shuffled(table: OutcomeTable, split: Split, seed: int) -> OutcomeTable:
     return replace(moved, queries=table.queries)
 
 
-def _check(table: OutcomeTable, where: str) -> None:
+def _check(table: OutcomeTable, where: str, problems: Sequence[str]) -> None:
     if len(table.agents) < 1:
-        raise OutcomeError(f"{where}: no agent ran on half of the queries; collect more outcomes first")
+        few = f"{where}: no agent ran on half of the queries; collect more outcomes first"
+        raise OutcomeError("\n".join((few, *problems)))
     if len(table.queries) < 20:
         raise OutcomeError(f"{where}: {len(table.queries)} queries; training needs at least 20")

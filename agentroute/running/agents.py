@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from agentroute.errors import AgentRouteError
 from agentroute.running.client import ClientError
 from agentroute.running.tally import BUDGET, Tally, own_usage
-from agentroute.running.threads import words_of
+from agentroute.running.threads import named, words_of
 from agentroute.types import (
     Agent,
     AgentSpec,
@@ -170,7 +170,7 @@ def _failed(spec: AgentSpec, tally: Tally, error: object) -> Answer:
         return _failure(spec, tally, ended, f"{_one_line(error)}{tries}")
     if isinstance(error, AgentRouteError):
         return _failure(spec, tally, "failed", _one_line(error))
-    return _failure(spec, tally, "failed", f"{type(error).__name__}: {_one_line(error)}")
+    return _failure(spec, tally, "failed", _one_line(named(error)))
 
 
 def _failure(spec: AgentSpec, tally: Tally, status: AnswerStatus, error: str) -> Answer:

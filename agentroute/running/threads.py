@@ -47,7 +47,7 @@ async def in_thread(call: Callable[[], _T]) -> _T:
         except BaseException as error:
             # A future refuses StopIteration, and SystemExit would end the loop instead of this call.
             plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
-            failure = error if plain else RuntimeError(_named(error))  # type: ignore[assignment]
+            failure = error if plain else RuntimeError(named(error))  # type: ignore[assignment]
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
             loop.call_soon_threadsafe(settle, result, failure)
 
@@ -70,5 +70,14 @@ def words_of(error: object) -> str:
         return ""
 
 
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {words_of(error)}"
+def named(error: object) -> str:
+    """Return the type of an error, and what it says if it says anything.
+
+    Args:
+        error: Usually an exception of somebody else's code.
+
+    Returns:
+        Such as ``ValueError: no pencil``.
+    """
+    kind, words = type(error).__name__, words_of(error)
+    return f"{kind}: {words}" if words else kind

@@ -56,3 +56,9 @@ def sleeps(text: str) -> str:
     """Takes longer than anybody wants to wait."""
     time.sleep(30)
     return "Rome"
+
+
+def chatters(text: str) -> str:
+    """Prints where nobody should."""
+    print("thinking aloud")
+    return "Rome"

@@ -255,3 +255,27 @@ def test_a_folder_of_other_questions_is_left_alone(tmp_path: Path) -> None:
 async def test_inside_an_event_loop_the_async_form_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="await acollect"):
         collect(school("knows"), RECORDS, tmp_path / "o", allow=ALLOW)
+
+
+async def test_a_second_collection_in_one_folder_is_refused_while_the_first_is_at_work(
+    tmp_path: Path,
+) -> None:
+    first = asyncio.create_task(acollect(school("slow"), RECORDS, tmp_path / "o", allow=ALLOW, concurrency=1))
+    while not pupils.busiest:
+        await asyncio.sleep(0.005)
+    with pytest.raises(OutcomeError, match="another collection is at work"):
+        await acollect(school("slow"), RECORDS, tmp_path / "o", allow=ALLOW)
+    assert (await first).recorded == 4
+    assert (await acollect(school("slow"), RECORDS, tmp_path / "o", allow=ALLOW)).kept == 4
+
+
+def test_outcomes_do_not_go_into_a_file(tmp_path: Path) -> None:
+    (tmp_path / "o").write_text("mine")
+    with pytest.raises(OutcomeError, match="is a file"):
+        collect(school("knows"), RECORDS, tmp_path / "o", allow=ALLOW)
+    assert (tmp_path / "o").read_text() == "mine"
+
+
+def test_a_question_may_be_a_plain_text(tmp_path: Path) -> None:
+    collect(school("knows"), [("Of France?", "Paris", {})], tmp_path / "o", allow=ALLOW)
+    assert scores(tmp_path / "o", "knows") == [1.0]

@@ -151,3 +151,9 @@ def test_groups_are_of_equal_answers_and_nobody_who_did_not_run_is_in_one():
     assert answer_groups(table).tolist() == [[0, 0, -1, -1, 1]]
     silent = table_of(np.array([[1.0, np.nan, 0.0]]), [[None, None, None]])
     assert answer_groups(silent).tolist() == [[0, -1, 2]]
+
+
+def test_single_precision_weights_where_nobody_voted_are_no_weights():
+    groups, weights = np.array([[-1], [0]]), np.full((2, 1), 0.05, np.float32)
+    leader, share = vote(groups, weights)
+    assert leader.tolist() == [-1, 0] and share.tolist() == [0.0, 1.0]

@@ -182,3 +182,25 @@ def breaks(text: str) -> str:
 
 def takes_anything(*parts: str) -> str:
     return "".join(parts)
+
+
+class Unprintable(Exception):
+    """An error that fails again when it is asked what it says."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class UnprintableExit(SystemExit):
+    """The same, of the kind that ends a thread."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def unprintable(text: str) -> str:
+    raise Unprintable
+
+
+def unprintable_exit(text: str) -> str:
+    raise UnprintableExit

@@ -113,6 +113,8 @@ async def test_nothing_to_say_is_declined_and_no_problem(name: str) -> None:
         ("exits", "RuntimeError: SystemExit: bye"),
         ("exits_async", "SystemExit: bye"),
         ("cancels_itself", "it cancelled itself"),
+        ("unprintable", "Unprintable"),
+        ("unprintable_exit", "RuntimeError: UnprintableExit"),
         ("number", "TypeError: crew:number returned int: return str, None or Answer"),
         ("huge", "an answer of 2,000,001 characters; the most is 2,000,000"),
         ("not_callable", "agent 'not-callable': 'crew:not_callable' is int, not a function"),
