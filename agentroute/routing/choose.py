@@ -229,6 +229,8 @@ def best(
 ) -> Setting | None:
     """Choose the setting that is worth most on validation; see ``Setting.worth``.
 
+    A setting that gives up when its one agent says nothing only serves to keep a bound.
+
     Args:
         tried: What ``settings`` gave.
         call_price: Score (0 to 1) that one more call must bring.
@@ -244,4 +246,6 @@ def best(
         if (max_calls is None or setting.calls <= max_calls)
         and (max_cost_usd is None or (setting.cost_usd is not None and setting.cost_usd <= max_cost_usd))
     ]
+    if max_calls is None and max_cost_usd is None:
+        kept = [setting for setting in kept if setting.rounds > 1] or kept
     return max(kept, key=lambda setting: setting.worth(call_price), default=None)
