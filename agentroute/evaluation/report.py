@@ -29,24 +29,12 @@ class Control:
     Args:
         policy: The control as it would be deployed. It may still gain by voting, which needs no labels.
         top1: The control held to one agent a query.
+        leaks: Whether that beats the agent that turned out best on these queries, which wrong labels cannot.
     """
 
     policy: PolicyScore
     top1: PolicyScore
-
-    def leaks(self, honest: PolicyScore) -> bool:
-        """Say whether the router's gain is there without its labels.
-
-        A little of it may be: descriptions tell who suits a query, and whoever declines makes room
-        for another. So the control must reach half of the gain, and more than chance.
-
-        Args:
-            honest: The router that saw the true labels, held to one agent a query.
-
-        Returns:
-            True when something other than the labels must be told to explain the gain.
-        """
-        return self.top1.gain_low > 0 and self.top1.gain >= 0.5 * honest.gain
+    leaks: bool
 
 
 @dataclass(frozen=True, kw_only=True)
