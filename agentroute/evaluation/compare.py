@@ -17,6 +17,7 @@ from agentroute.evaluation.report import EXTRA, Control, Report
 from agentroute.evaluation.verdict import PolicyScore, decide
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import run_baselines
+from agentroute.routing.growth import Growth
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import Replay, answer_groups, replay
 from agentroute.routing.router import GraphRouter
@@ -78,10 +79,19 @@ def evaluate(
     groups = answer_groups(table)
     replays: dict[str, Replay | None] = dict(run_baselines(router, table, groups, seed))
     tell("evaluating", 1, 5)
-    replays["agentroute"] = _bounded(router, table, groups, max_calls, max_cost_usd)
+    growth = router.growth(table)
+    bounded, own = _bounded(router, table, groups, growth, max_calls, max_cost_usd)
+    replays["agentroute"] = own
+    notes.append(f"agentroute here: {bounded.setting.policy}")
     tell("evaluating", 2, 5)
     for name in EXTRA:
-        replays[name] = router.with_preset(name.removeprefix("agentroute_")).replay(table, groups)
+        try:
+            preset = router.with_preset(name.removeprefix("agentroute_"))
+        except InputError:
+            continue  # no answers' texts, or too few agents for it
+        replays[name] = preset.replay(table, groups, growth=growth)
+    if growth is None:
+        notes.append("no answers were recorded as text: one round, and nothing is learned from answers")
     tell("evaluating", 3, 5)
     single = replays["best_single"]
     assert single is not None  # it needs nothing that a router lacks
@@ -192,20 +202,22 @@ def _bounded(
     router: GraphRouter,
     table: OutcomeTable,
     groups: npt.NDArray[np.int64],
+    growth: Growth | None,
     max_calls: float | None,
     max_cost_usd: float | None,
-) -> Replay:
+) -> tuple[GraphRouter, Replay]:
     """Replay within bounds: validation chose by them; where these queries turn out dearer, tighten them."""
     calls, usd = max_calls, max_cost_usd
     while True:
-        got = router.replay(table, groups, max_calls=calls, max_cost_usd=usd)
+        chosen = router.within(max_calls=calls, max_cost_usd=usd)
+        got = chosen.replay(table, groups, growth=growth)
         asked, spent = float(got.calls.mean()), _known_mean(got.cost_usd)
         if calls is not None and max_calls is not None and asked > max_calls * (1 + 1e-9):
             calls *= min(0.98, max_calls / asked)
         elif usd is not None and max_cost_usd is not None and (spent or 0.0) > max_cost_usd * (1 + 1e-9):
             usd *= min(0.98, max_cost_usd / (spent or 1.0))
         else:
-            return got
+            return chosen, got
 
 
 def _best_in_hindsight(router: GraphRouter, table: OutcomeTable, groups: npt.NDArray[np.int64]) -> Replay:

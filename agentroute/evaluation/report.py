@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-EXTRA = ("agentroute_top1", "agentroute_vote")
-"""The router held to one agent a query, and to several."""
+EXTRA = tuple(f"agentroute_{name}" for name in ("top1", "one_round", "acar", "cascade", "growing"))
+"""The router held to one way of asking: known methods as settings of one mechanism, then our own."""
 
 _JSON_KEYS = ("score", "score_low", "score_high", "cost_usd", "calls", "latency_s")
 

@@ -25,17 +25,20 @@ from agentroute.knowledge.graph import (
     KnowledgeGraph,
     pairs_of,
 )
-from agentroute.knowledge.grow import ANSWER_EXTRA
+from agentroute.knowledge.grow import ANSWER_EXTRA, ANSWER_TEXT_LIMIT, grow
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, entity_key
 from agentroute.knowledge.team import AGENT_EXTRA, Team
-from agentroute.types import Embedder, Entity, Extractor, Query, Relation
+from agentroute.types import Answer, Embedder, Entity, Extractor, Query, Relation
 
 ENTITY_KINDS = ("name", "number", "date", "quote", "term", "task")
 NAME_DIM = 64
 """Entity names are hashed, not encoded: a query has dozens, and the encoder takes milliseconds for each."""
 
-SUITS_DIM = ESTIMATES_DIM + 2
-"""The record's estimates, then the query's cosines with the agent's card and with its nearest example."""
+SUITS_DIM = ESTIMATES_DIM + 3
+"""The record's estimates and the agent's voice, then the query's cosines with the agent's card and with its
+nearest example."""
+VOICE = ESTIMATES_DIM
+"""Where in ``suits`` the weight of an agent's word stands."""
 
 
 @lru_cache(maxsize=1)
@@ -72,12 +75,14 @@ class GraphBuilder:
         embedder: Makes query and answer vectors.
         extractor: Finds entities.
         record: What the agents scored before; ``None`` before any training.
+        read_answers: Whether answers get text vectors; without them an answer costs no call of the embedder.
     """
 
     team: Team
     embedder: Embedder
     extractor: Extractor
     record: TrackRecord | None = None
+    read_answers: bool = False
 
     def build(self, queries: Sequence[Query]) -> list[KnowledgeGraph]:
         """Build one graph per query.
@@ -91,6 +96,36 @@ class GraphBuilder:
         vectors = self.embedder.embed([query_text(query) for query in queries])
         suits = self._suits(vectors, queries)
         return [self._one(*parts) for parts in zip(queries, vectors, suits, strict=True)]
+
+    def grow(self, graph: KnowledgeGraph, query: Query, answers: Sequence[Answer]) -> KnowledgeGraph:
+        """Add answers to a graph of this builder's.
+
+        Args:
+            graph: The graph of the query, without answers.
+            query: The query.
+            answers: What came back.
+
+        Returns:
+            The grown graph.
+        """
+        if self.read_answers:
+            vectors = self.embedder.embed([answer.text[:ANSWER_TEXT_LIMIT] for answer in answers])
+        else:
+            vectors = np.zeros((len(answers), self.embedder.dim), np.float32)
+        return grow(graph, query, answers, vectors, self._effort(answers))
+
+    def _effort(self, answers: Sequence[Answer]) -> Floats:
+        """Return how much longer each answer took its agent than usual, NaN where unknown."""
+        effort = np.full(len(answers), np.nan, np.float32)
+        if self.record is None:
+            return effort
+        place = {agent: i for i, agent in enumerate(self.record.agents)}
+        for i, answer in enumerate(answers):
+            tokens, column = answer.usage.output_tokens, place.get(answer.agent)
+            if tokens and column is not None:  # code that runs here writes no tokens, which says nothing
+                mean, spread = self.record.length[:, column]
+                effort[i] = (np.log1p(tokens) - mean) / max(spread, 1e-3)
+        return effort
 
     def _suits(self, vectors: Floats, queries: Sequence[Query]) -> Floats:
         card, nearest = self.team.likeness(vectors)
@@ -109,6 +144,8 @@ class GraphBuilder:
         known = column >= 0
         suits[:, known, :ESTIMATES_DIM] = estimates[:, column[known]]
         suits[:, ~known, :ESTIMATES_DIM] = newcomer
+        suits[:, known, VOICE] = record.voice[column[known]]
+        suits[:, ~known, VOICE] = record.voice.mean()
         return suits
 
     @cached_property

@@ -27,12 +27,21 @@ RELATED: EdgeType = ("entity", "related", "entity")
 SUITS: EdgeType = ("agent", "suits", "query")
 KNOWS: EdgeType = ("agent", "knows", "entity")
 GAVE: EdgeType = ("agent", "gave", "answer")
+ANSWERS: EdgeType = ("answer", "answers", "query")
 ANSWER_MENTIONS: EdgeType = ("answer", "mentions", "entity")
 AGREES: EdgeType = ("answer", "agrees", "answer")
 RESEMBLES: EdgeType = ("answer", "resembles", "answer")
+WITHIN: EdgeType = ("answer", "within", "answer")
+HOLDS: EdgeType = ("answer", "holds", "answer")
 DIFFERS: EdgeType = ("answer", "differs", "answer")
 
-FORWARD = (MENTIONS, RELATED, SUITS, KNOWS, GAVE, ANSWER_MENTIONS, AGREES, RESEMBLES, DIFFERS)
+BASE = (MENTIONS, RELATED, SUITS, KNOWS)
+"""What ties a question, its entities and the agents before anybody has answered."""
+
+COMPARED = (AGREES, RESEMBLES, WITHIN, HOLDS, DIFFERS)
+"""What ties answers to each other; ``holds`` is ``within`` read the other way."""
+
+FORWARD = (*BASE, GAVE, ANSWERS, ANSWER_MENTIONS, *COMPARED)
 
 
 def reverse(edge_type: EdgeType) -> EdgeType:
@@ -42,7 +51,15 @@ def reverse(edge_type: EdgeType) -> EdgeType:
 
 
 # A layer that hands out messages drops a node type that receives none, so every edge also runs back.
-EDGE_TYPES = tuple(dict.fromkeys(e for forward in FORWARD for e in (forward, reverse(forward))))
+def _both_ways(kinds: tuple[EdgeType, ...]) -> tuple[EdgeType, ...]:
+    return tuple(dict.fromkeys(e for forward in kinds for e in (forward, reverse(forward))))
+
+
+EDGE_TYPES = _both_ways(FORWARD)
+BASE_TYPES = _both_ways(BASE)
+"""The ties that the network reads before any answer."""
+GROWN_TYPES = _both_ways((SUITS, GAVE, ANSWERS, ANSWER_MENTIONS, *COMPARED))
+"""The ties that it reads once there are answers."""
 METADATA: tuple[list[str], list[EdgeType]] = (list(NODE_TYPES), list(EDGE_TYPES))
 
 

@@ -55,6 +55,10 @@ class TrackRecord:
         entity_of: ``(query, entity)`` position pairs. Shapes: ``(pairs, 2)``.
         cost_usd: Mean cost per agent, NaN where unknown. Shapes: ``(agents,)``.
         latency_s: Mean seconds per agent, NaN where unknown. Shapes: ``(agents,)``.
+        length: Mean and standard deviation of ``log1p`` of each agent's output tokens, NaN where unknown.
+            Shapes: ``(2, agents)``.
+        voice: Weight of each agent's word in a vote, as log-odds; 0 before any vote was seen. Shapes:
+            ``(agents,)``.
     """
 
     agents: tuple[str, ...]
@@ -66,6 +70,8 @@ class TrackRecord:
     entity_of: Indices
     cost_usd: Floats
     latency_s: Floats
+    length: Floats
+    voice: Floats
 
     @classmethod
     def build(
@@ -77,6 +83,7 @@ class TrackRecord:
         entities: Sequence[Sequence[str]],
         cost_usd: npt.NDArray[np.floating],
         latency_s: npt.NDArray[np.floating],
+        output_tokens: npt.NDArray[np.floating],
     ) -> TrackRecord:
         """Count up recorded outcomes.
 
@@ -88,6 +95,8 @@ class TrackRecord:
             entities: The entity names of each query.
             cost_usd: Cost per query and agent, NaN where unknown. Shapes: ``(queries, agents)``.
             latency_s: Seconds per query and agent, NaN where unknown. Shapes: ``(queries, agents)``.
+            output_tokens: Tokens written per query and agent, NaN where unknown. Shapes: ``(queries,
+                agents)``.
 
         Returns:
             The record.
@@ -112,6 +121,8 @@ class TrackRecord:
             entity_of=np.array(pairs, dtype=np.int64).reshape(-1, 2),
             cost_usd=_column_means(cost_usd),
             latency_s=_column_means(latency_s),
+            length=_lengths(output_tokens),
+            voice=np.zeros(len(agents), dtype=np.float32),
         )
 
     def names(self) -> dict[str, list[str]]:
@@ -127,6 +138,8 @@ class TrackRecord:
             "entity_of": self.entity_of,
             "cost_usd": self.cost_usd,
             "latency_s": self.latency_s,
+            "length": self.length,
+            "voice": self.voice,
         }
 
     @classmethod
@@ -153,6 +166,8 @@ class TrackRecord:
             entity_of=arrays["entity_of"],
             cost_usd=arrays["cost_usd"],
             latency_s=arrays["latency_s"],
+            length=arrays["length"],
+            voice=arrays["voice"],
         )
 
     @cached_property
@@ -288,6 +303,12 @@ class TrackRecord:
         lift = (total - count * self.mean) / (count + PRIOR_COUNT_ENTITY)
         entity, agent = np.nonzero((count > 0) & (np.abs(lift) > 0.02))
         return np.stack([agent, place[entity]]), lift[entity, agent].astype(np.float32)
+
+
+def _lengths(tokens: npt.NDArray[np.floating]) -> Floats:
+    logs = np.log1p(np.where(tokens > 0, tokens, np.nan))
+    mean = _column_means(logs)
+    return np.stack([mean, np.sqrt(_column_means((logs - mean) ** 2))])
 
 
 def _column_means(table: npt.NDArray[np.floating]) -> Floats:

@@ -6,7 +6,7 @@ one that trusts it less by more than chance on the same validation queries: thin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,18 +14,40 @@ import numpy as np
 
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.outcomes import OutcomeTable
+from agentroute.routing.assurance import thresholds
+from agentroute.routing.growth import Growth
 from agentroute.routing.policy import Nucleus, Policy, PriceAware, Table, TopK, make_policy
-from agentroute.routing.replay import Replay, replay
+from agentroute.routing.replay import Judge, Replay, replay
+from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
 
 TRUST = (0.0, 0.5, 1.0)
-ROUNDS = 3
+ROUNDS = 8
 """Waves that a run may take, as in ``Limits``."""
+
+PRICES = (0.002, 0.005, 0.01, 0.02, 0.04, 0.07, 0.12, 0.2, 0.35)
+"""Price weights that are tried: points of score (0 to 1) that the mean price of a call must buy."""
+
+SURE = (0.6, 0.75, 0.85, 0.93, 1.0)
+"""Chances of being right that are tried as good enough."""
 
 TRUST_SE = 1.64
 """Standard errors of the paired difference by which more trust must beat less: one-sided, 95%."""
 
 DOUBT_SE = 0.5
 """Standard errors of its gain that a setting must be worth more by."""
+
+
+PRESETS: Mapping[str, Callable[[Policy, int], bool]] = {
+    "growing": lambda policy, agents: policy.judged and not isinstance(policy, Cascade),
+    "top1": lambda policy, agents: policy == TopK(k=1),
+    "one_round": lambda policy, agents: not policy.looks
+    and isinstance(policy, (TopK, Nucleus, PriceAware))
+    and policy != TopK(k=1),
+    "acar": lambda policy, agents: isinstance(policy, Agreement),
+    "cascade": lambda policy, agents: isinstance(policy, Cascade),
+    "all": lambda policy, agents: isinstance(policy, TopK) and policy.k == agents and not policy.judged,
+}
+"""The known methods as settings of one mechanism: which policies belong to each, for so many agents."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +84,10 @@ class Setting:
         cost_usd: Mean US dollars, or ``None`` where unknown.
         doubt: Standard error of what it scores above the first setting, the one that asks one agent.
         price: What it costs, as a multiple of the first setting: by US dollars where known, else by calls.
+        right: Scale and shift that turn the network's log-odds of an answer into a chance.
+        gain: Scale and shift that do so with what an agent would add.
+        sure: For each of ``assurance.TARGETS``, the confidence from which on answers keep that promise, or
+            ``None`` when validation could not show it.
     """
 
     policy: Policy
@@ -72,6 +98,9 @@ class Setting:
     cost_usd: float | None
     doubt: float = 0.0
     price: float = 1.0
+    right: tuple[float, float] = (1.0, 0.0)
+    gain: tuple[float, float] = (1.0, 0.0)
+    sure: tuple[float | None, ...] = ()
 
     def worth(self, call_price: float) -> float:
         """Return what it scores, less a price per call and less half a standard error of its gain.
@@ -98,6 +127,9 @@ class Setting:
             "cost_usd": self.cost_usd,
             "doubt": round(self.doubt, 5),
             "price": round(self.price, 4),
+            "right": [*self.right],
+            "gain": [*self.gain],
+            "sure": [*self.sure],
         }
 
     @classmethod
@@ -112,13 +144,14 @@ class Setting:
             cost_usd=data["cost_usd"],
             doubt=data["doubt"],
             price=data["price"],
+            right=tuple(data["right"]),
+            gain=tuple(data["gain"]),
+            sure=tuple(data["sure"]),
         )
 
 
 def calibrate(prior: Floats, network: Floats, score: Floats, trust: float) -> Calibration:
     """Fit ``sigmoid(scale * logits + shift)`` to recorded scores.
-
-    This is Platt's scaling (1999) with soft labels, by Newton's method.
 
     Args:
         prior: Log-odds from the record alone. Shapes: ``(queries, agents)``.
@@ -130,7 +163,20 @@ def calibrate(prior: Floats, network: Floats, score: Floats, trust: float) -> Ca
         The calibration at this trust.
     """
     ran = ~np.isnan(score)
-    logits, target = (prior + trust * (network - prior))[ran], score[ran]
+    scale, shift = platt((prior + trust * (network - prior))[ran], score[ran])
+    return Calibration(trust=trust, scale=scale, shift=shift)
+
+
+def platt(logits: Table, target: Table) -> tuple[float, float]:
+    """Fit ``sigmoid(scale * logits + shift)`` to scores: Platt's scaling (1999) with soft labels.
+
+    Args:
+        logits: Log-odds. Shapes: ``(n,)``.
+        target: Scores, 0 to 1. Shapes: ``(n,)``.
+
+    Returns:
+        Scale and shift.
+    """
     x = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)
     start = np.array([1.0, 0.0])
     theta = start
@@ -149,32 +195,51 @@ def calibrate(prior: Floats, network: Floats, score: Floats, trust: float) -> Ca
         while loss(theta - step) > loss(theta) + 1e-9 and np.abs(step).max() > 1e-9:
             step = step / 2.0
         theta = theta - step
-    scale, shift = float(np.clip(theta[0], 0.05, 5.0)), float(np.clip(theta[1], -5.0, 5.0))
-    return Calibration(trust=trust, scale=scale, shift=shift)
+    return float(np.clip(theta[0], 0.05, 5.0)), float(np.clip(theta[1], -5.0, 5.0))
 
 
-def candidates(agents: int, priced: bool) -> Sequence[tuple[Policy, int]]:
+def candidates(
+    agents: int, priced: bool, growing: bool = False, panels: Sequence[tuple[str, ...]] = ()
+) -> Sequence[tuple[Policy, int]]:
     """List the policies that validation chooses from, simplest first, and their rounds.
 
     Args:
         agents: How many agents there are.
         priced: True when some prices are known and not zero.
+        growing: True when there are answers to look at.
+        panels: Lists of agents worth asking in that order.
 
     Returns:
         Policies and rounds. The first asks one agent, and nobody else even if that one says nothing.
     """
-    sizes = [k for k in (2, 3, 4, 5, 7, 9) if k <= agents]
+    sizes = sorted({k for k in (2, 3, 4, 5, 7, 9, agents) if 1 < k <= agents})
     found: list[Policy] = [TopK(k=1)]
     found += [TopK(k=k, temperature=t) for k in sizes for t in (0.25, 0.5, 1.0, 2.0)]
     found += [Nucleus(p=p, temperature=t, most=7) for p in (0.5, 0.7, 0.9) for t in (0.25, 0.5, 1.0)]
     if priced:
         weights = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
         found += [PriceAware(price_weight=w, most=most) for w in weights for most in (1, 3, 5)]
+    if growing:
+        found += [TopK(k=k, judged=True) for k in sizes]
+        shapes = [(first, most) for first, most in ((1, 1), (2, 1), (3, 2)) if first <= agents]
+        found += [Growing(price_weight=w, first=f, most=m) for w in PRICES for f, m in shapes]
+        found += [Agreement(first=2, most=most) for most in (3, 5, 9) if most <= agents]
+        found += [Cascade(sure=sure) for sure in SURE[:-1]]
+        for panel in panels:
+            waves = [(min(2, len(panel)), 2), (len(panel), 1)]
+            found += [Panel(order=panel, first=f, most=m, sure=s) for f, m in waves[:1] for s in SURE[:-1]]
+            found += [Panel(order=panel[:n], first=n) for n in range(2, len(panel) + 1)]
     return [(TopK(k=1), 1), *((policy, ROUNDS) for policy in found)]
 
 
 def settings(
-    prior: Floats, network: Floats, cost: Table, table: OutcomeTable, groups: Indices
+    prior: Floats,
+    network: Floats,
+    cost: Table,
+    table: OutcomeTable,
+    groups: Indices,
+    growth: Growth | None = None,
+    panels: Sequence[tuple[str, ...]] = (),
 ) -> tuple[Setting, ...]:
     """Try every policy on the validation queries.
 
@@ -184,6 +249,8 @@ def settings(
         cost: Expected US dollars per agent, NaN where unknown. Shapes: ``(agents,)``.
         table: Recorded outcomes of the validation queries.
         groups: ``answer_groups(table)``.
+        growth: The network's view of the same queries; ``None`` where no answers were recorded as text.
+        panels: Lists of agents worth asking in that order.
 
     Returns:
         One setting per policy, each at the trust that earned it; the first asks one agent.
@@ -191,20 +258,28 @@ def settings(
     calibrations = [calibrate(prior, network, table.score, trust) for trust in TRUST]
     logits = [calibration(prior, network) for calibration in calibrations]
     known = cost[~np.isnan(cost)]
+    priced = bool(len(known)) and bool(known.max() > 0)
+    right, gain = ((1.0, 0.0), (1.0, 0.0)) if growth is None else calibrate_growth(growth, table, groups)
+    judge = None if growth is None else Judge(growth=growth, right=right, gain=gain)
+    clusters = cluster_of(table)
     found: list[Setting] = []
     first: Replay | None = None
-    for policy, rounds in candidates(len(table.agents), bool(len(known)) and bool(known.max() > 0)):
-        tried = [replay(policy, scores, cost, table, groups, rounds) for scores in logits]
-        kept = 0
-        for more in range(1, len(tried)):
-            gain = tried[more].score - tried[kept].score
-            if gain.mean() > TRUST_SE * gain.std() / len(gain) ** 0.5 and gain.any():
+    alone = 0
+    for policy, rounds in candidates(len(table.agents), priced, growth is not None, panels):
+        # Answers tell more than any trust in what was expected of their agents: that is settled with one.
+        trusts = [alone] if policy.looks else range(len(logits))
+        tried = {trust: replay(policy, logits[trust], cost, table, groups, rounds, judge) for trust in trusts}
+        kept = next(iter(tried))
+        for more in list(tried)[1:]:
+            difference = tried[more].score - tried[kept].score
+            if difference.any() and difference.mean() > TRUST_SE * standard_error(difference, clusters):
                 kept = more
         got = tried[kept]
+        if policy == TopK(k=1):
+            alone = kept
         first = first or got
         mean_cost, mean_calls = float(got.cost_usd.mean()), float(got.calls.mean())
-        alone = float(first.cost_usd.mean())
-        difference = got.score - first.score
+        least = float(first.cost_usd.mean())
         found.append(
             Setting(
                 policy=policy,
@@ -213,11 +288,76 @@ def settings(
                 score=float(got.score.mean()),
                 calls=mean_calls,
                 cost_usd=None if np.isnan(mean_cost) else mean_cost,
-                doubt=float(difference.std() / len(difference) ** 0.5),
-                price=mean_cost / alone if alone > 0 else mean_calls,
+                doubt=standard_error(got.score - first.score, clusters),
+                price=mean_cost / least if least > 0 else mean_calls,
+                right=right,
+                gain=gain,
+                sure=thresholds(got.share, got.score) if policy.judged else (),
             )
         )
     return tuple(found)
+
+
+def calibrate_growth(
+    growth: Growth, table: OutcomeTable, groups: Indices
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Fit scale and shift of what the network says of answers and of gains, on random partial rounds.
+
+    Args:
+        growth: The network's view of the validation queries.
+        table: Their recorded outcomes.
+        groups: ``answer_groups(table)``.
+
+    Returns:
+        Scale and shift for answers, then for gains.
+    """
+    draw = np.random.default_rng(0)
+    answers: list[tuple[Table, Table]] = []
+    gains: list[tuple[Table, Table]] = []
+    rows = np.arange(len(table))
+    score = np.nan_to_num(table.score)
+    for size in (1, 2, 3, 5):
+        order = np.argsort(np.where(table.ran, draw.random(score.shape), 2.0), axis=1).argsort(axis=1)
+        asked = (order < size) & table.ran
+        spoke = asked & (groups >= 0)
+        gain, right = growth.look(rows, asked)
+        answers.append((right[spoke], score[spoke]))
+        looks = np.where(spoke, right, -np.inf)
+        held = np.where(spoke.any(axis=1), score[rows, looks.argmax(axis=1)], 0.0)
+        left = table.ran & ~asked & spoke.any(axis=1, keepdims=True)
+        gains.append((gain[left], np.maximum(score - held[:, None], 0.0)[left]))
+    fitted = []
+    for parts in (answers, gains):
+        logits, target = (np.concatenate(side) for side in zip(*parts, strict=True))
+        fitted.append(platt(logits, target) if len(logits) else (1.0, 0.0))
+    return fitted[0], fitted[1]
+
+
+def cluster_of(table: OutcomeTable) -> Indices:
+    """Number the queries that stand or fall together: those made from one template.
+
+    Args:
+        table: Recorded outcomes.
+
+    Returns:
+        One number per query. Shapes: ``(queries,)``.
+    """
+    keys = [record.meta.get("template") or record.query.id or i for i, record in enumerate(table.queries)]
+    return np.unique(np.array([str(key) for key in keys]), return_inverse=True)[1].astype(np.int64)
+
+
+def standard_error(values: Table, clusters: Indices) -> float:
+    """Return the standard error of a mean over clusters of queries.
+
+    Args:
+        values: One per query. Shapes: ``(queries,)``.
+        clusters: ``cluster_of`` the same queries.
+
+    Returns:
+        Root of the summed squares of the clusters' deviations, over the queries (Liang and Zeger 1986).
+    """
+    off = np.bincount(clusters, weights=values - values.mean())
+    return float(np.sqrt((off**2).sum()) / max(len(values), 1))
 
 
 def best(

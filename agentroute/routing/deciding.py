@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from agentroute.answers import group_equal
 from agentroute.errors import InputError, QueryError
 from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import Floats, KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
 from agentroute.routing.choose import ROUNDS
-from agentroute.routing.policy import Mask, Policy, Table
+from agentroute.routing.growth import BATCH
+from agentroute.routing.policy import Mask, Policy, Table, View
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Limits, Query, Ranked, RoutingDecision
-
-BATCH = 128
-"""Graphs in one forward pass: enough to share the overhead, few enough to stay in the cache."""
 
 TEAMS_KEPT = 4
 """Teams whose vectors a router holds on to."""
@@ -48,6 +47,7 @@ class DecidingRouter(ABC):
         self.embedder, self.extractor, self.policy = embedder, extractor, policy
         self.record, self.version = record, version
         self.rounds = ROUNDS
+        self.sure_from: float | None = None
         self._builders: list[GraphBuilder] = []
 
     @abstractmethod
@@ -125,7 +125,8 @@ class DecidingRouter(ABC):
     ) -> RoutingDecision:
         """Decide one round; see ``types.Router``.
 
-        One answer is enough to stop. While there is none, the next round asks those not asked before.
+        A policy that looks at answers asks on while that is worth its price. For the others one answer is
+        enough; while there is none, the next round asks those not asked before.
 
         Args:
             query: What is asked.
@@ -144,24 +145,43 @@ class DecidingRouter(ABC):
         if not query.text.strip():
             raise QueryError("the query is empty; ask something")
         builder = self.builder(agents)
-        logits = self.logits(builder.build([query]))
-        cost = self.cost(agents)
         place = {spec.id: i for i, spec in enumerate(agents)}
+        answers = [answer for answer in answers if answer.agent in place]
         asked, spoke = np.zeros((2, len(agents)), dtype=bool)
-        asked[[place[a.agent] for a in answers if a.agent in place]] = True
-        spoke[[place[a.agent] for a in answers if a.agent in place and a.status == "ok"]] = True
+        asked[[place[answer.agent] for answer in answers]] = True
+        spoke[[place[answer.agent] for answer in answers if answer.status == "ok"]] = True
+        logits, gain, right = self.look(builder, query, answers)
+        cost = self.cost(agents)
         # An unknown price is the budget's business, not the router's: NaN is not above any cap.
         dear = cost > (np.inf if budget_left_usd is None else budget_left_usd)
-        stop = bool(spoke.any())
-        chosen = spoke
-        if not stop:
-            free = ~asked & ~dear & (round <= self.rounds)
-            if free.any():
-                chosen = self.policy.select(logits, cost, free[None])[0] & free
-                chosen = _best(chosen, logits[0], limits.max_agents)
-        weights = self.policy.weights(logits, chosen[None])[0]
-        chance = 1.0 / (1.0 + np.exp(-logits[0].astype(np.float64)))
-        order = np.argsort(-logits[0], kind="stable").tolist()
+        over = round > min(self.rounds, limits.max_rounds)
+        free = ~asked & ~dear & (not over)
+        view = View(
+            agents=tuple(place),
+            expected=logits[None],
+            cost=cost,
+            free=free[None],
+            spoke=spoke[None],
+            agree=_agreement([answer.text for answer in answers if answer.status == "ok"]),
+            gain=None if gain is None else gain[None],
+            right=None if right is None else np.where(spoke, right, -1.0)[None],
+        )
+        chosen = np.zeros_like(asked)
+        if free.any():
+            chosen = _best(self.policy.wave(view)[0] & free, logits, limits.max_agents)
+        stop = bool(spoke.any()) and not chosen.any()
+        judged = right if stop and self.policy.judged else None
+        if judged is not None:
+            chosen, weights = spoke, _judged_weights(judged, answers, place)
+        else:
+            chosen = spoke if stop else chosen
+            weights = self.policy.weights(logits[None], chosen[None])[0]
+        confidence = None if judged is None else float(judged[spoke].max())
+        chance = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+        # What a selection is expected to score, or, once it is enough, what the answer held is.
+        expected = float(weights @ chance) if confidence is None else confidence
+        worth = chance if gain is None or not spoke.any() else gain
+        order = np.argsort(-worth, kind="stable").tolist()
         ids = [spec.id for spec in agents]
         prices = [None if np.isnan(c) else float(c) for c in cost]
         spent = [prices[i] for i in order if chosen[i]]
@@ -169,39 +189,92 @@ class DecidingRouter(ABC):
             ranking=tuple(
                 Ranked(
                     agent=ids[i],
-                    score=float(chance[i]),
+                    score=float(worth[i]),
                     cost_usd=prices[i],
-                    reason=_place(asked[i], chosen[i], dear[i]),
+                    reason=_place(asked[i], chosen[i], dear[i], gain is not None and bool(spoke.any())),
                 )
                 for i in order
             ),
             selected=tuple((ids[i], float(weights[i])) for i in order if chosen[i]),
-            expected_score=float(weights @ chance) if chosen.any() else None,
+            expected_score=expected if chosen.any() else None,
             expected_cost_usd=None if None in spent else sum(price for price in spent if price is not None),
-            coverage=float(self.policy.weights(logits, asked[None])[0][spoke].sum()) if asked.any() else 1.0,
+            coverage=float(self.policy.weights(logits[None], asked[None])[0][spoke].sum())
+            if asked.any()
+            else 1.0,
             stop=stop,
             abstained=not chosen.any(),
-            reason=_why(stop, chosen, asked, round > self.rounds),
+            confidence=confidence,
+            assured=None if confidence is None or self.sure_from is None else confidence >= self.sure_from,
+            reason=self._why(view, stop, chosen, asked, over),
             round=round,
             router_version=self.version,
             registry_hash=builder.team.hash,
         )
 
+    def look(
+        self, builder: GraphBuilder, query: Query, answers: Sequence[Answer]
+    ) -> tuple[Floats, Table | None, Table | None]:
+        """Look at one query's graph as it stands.
 
-def _place(asked: bool, chosen: bool, dear: bool) -> str:
+        Args:
+            builder: Of the team.
+            query: The query.
+            answers: What came back so far, from agents of the team.
+
+        Returns:
+            Log-odds of each agent's score before any answer; then, for a router that judges answers, the
+            chance of each agent to add something and of each answer to be right, else ``None`` twice. Shapes:
+            ``(agents,)`` each.
+        """
+        return self.logits(builder.build([query]))[0], None, None
+
+    def _why(self, view: View, stop: bool, chosen: Mask, asked: Mask, over: bool) -> str:
+        if view.right is not None and view.spoke.any():
+            held = f"the best answer so far is right with a chance of {view.held[0]:.2f}"
+            if not stop:
+                return f"{held}, and asking on is worth its price"
+            left = "the rounds are over" if over else "nobody who is left is worth asking"
+            return f"{held}; {'everybody was asked' if asked.all() else left}"
+        if stop:
+            return "there is an answer, and this policy asks for no more"
+        if chosen.any():
+            return "nobody has answered yet, so others are asked" if asked.any() else "the first round"
+        if over:
+            return "nobody has answered, and this router's rounds are over"
+        return "everybody was asked" if asked.all() else "nobody who is left fits the budget"
+
+
+def _place(asked: bool, chosen: bool, dear: bool, growing: bool) -> str:
     if asked:
         return "asked before"
-    return "selected" if chosen else "costs more than is left" if dear else "others score higher"
+    if chosen:
+        return "selected"
+    return "costs more than is left" if dear else "would add less" if growing else "others score higher"
 
 
-def _why(stop: bool, chosen: Mask, asked: Mask, over: bool) -> str:
-    if stop:
-        return "there is an answer, and one round is all this policy asks for"
-    if chosen.any():
-        return "nobody has answered yet, so others are asked" if asked.any() else "the first round"
-    if over:
-        return "nobody has answered, and this router's rounds are over"
-    return "everybody was asked" if asked.all() else "nobody who is left fits the budget"
+def _agreement(texts: Sequence[str]) -> Table:
+    """Return the share of the answers that say what most of them say. Shapes: ``(1,)``."""
+    groups = np.array([group for group in group_equal(list(texts)) if group >= 0], dtype=np.int64)
+    return np.array([np.bincount(groups).max() / len(groups) if len(groups) else 0.0])
+
+
+def _judged_weights(right: Table, answers: Sequence[Answer], place: Mapping[str, int]) -> Table:
+    """Turn chances of being right into voting weights by which the best answer wins.
+
+    Answers that say the same share what the best of them has; otherwise three poor answers that agree would
+    outvote a good one, though the network has counted their agreement already.
+    """
+    spoken = [answer for answer in answers if answer.status == "ok"]
+    columns = [place[answer.agent] for answer in spoken]
+    groups = np.array(group_equal([answer.text for answer in spoken]), dtype=np.int64)
+    chance = np.maximum(right[columns], 1e-9)
+    same = groups[:, None] == groups[None, :]
+    # Within a group the weights are steep, so that the best wording is the one that is quoted.
+    steep = chance**4
+    weight = np.where(same, chance[None, :], 0.0).max(axis=1) * steep / (same @ steep)
+    weights = np.zeros(len(right))
+    weights[columns] = weight / weight.sum()
+    return weights
 
 
 def _best(chosen: Mask, logits: Floats, most: int) -> Mask:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 
-from agentroute.knowledge.graph import KNOWS, Floats, KnowledgeGraph, reverse
-from agentroute.knowledge.hetero import to_hetero
-from agentroute.knowledge.record import ESTIMATES_DIM
-from agentroute.routing.gnn import GNNConfig, RouterGNN
+from agentroute.knowledge.build import VOICE
+from agentroute.knowledge.graph import KNOWS, Floats, Indices, reverse
+from agentroute.knowledge.hetero import Mask, PackedGraphs, to_hetero
+from agentroute.knowledge.record import ESTIMATES_DIM, logit
+from agentroute.routing.gnn import EMPTY, GNNConfig, RouterGNN, Scores
+from agentroute.routing.policy import Table
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -37,6 +39,9 @@ class TrainConfig:
         listwise: Weight of the ranking loss beside the loss of each single score.
         call_price: Score (0 to 1) that asking one more agent must bring before validation prefers it.
         sparse_share: Agents that ran on a smaller share of the queries are left out.
+        answer_vectors: Whether answers get text vectors. They cost a call of the embedder each, and helped on
+            no set that was measured.
+        network: Settings of ``GNNConfig`` that differ from its defaults, as pairs.
     """
 
     seed: int = 0
@@ -49,21 +54,23 @@ class TrainConfig:
     listwise: float = 0.3
     call_price: float = 0.001
     sparse_share: float = 0.5
+    answer_vectors: bool = False
+    network: tuple[tuple[str, float], ...] = ()
 
 
 def fit(
-    graphs: Sequence[KnowledgeGraph],
+    graphs: PackedGraphs,
     score: Floats,
-    validation_graphs: Sequence[KnowledgeGraph],
+    validation_graphs: PackedGraphs,
     validation_score: Floats,
     gnn_config: GNNConfig,
     config: TrainConfig,
     tell: Progress,
 ) -> tuple[dict[str, Floats], list[dict[str, float]]]:
-    """Learn a network's weights.
+    """Learn a network's weights, on graphs as they stand when a random part of the agents has answered.
 
     Args:
-        graphs: Training graphs of one team.
+        graphs: Training graphs of one team, fully grown.
         score: Recorded scores, NaN where an agent did not run. Shapes: ``(graphs, agents)``.
         validation_graphs: Graphs that decide which pass is kept.
         validation_score: Their scores.
@@ -80,20 +87,25 @@ def fit(
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
+        chance = order.random
         held = [
-            (to_hetero(validation_graphs[i : i + 256]), torch.from_numpy(validation_score[i : i + 256]))
-            for i in range(0, len(validation_graphs), 256)
+            (
+                to_hetero(validation_graphs.batch(rows, partial_round(validation_score[rows], chance))),
+                torch.from_numpy(validation_score[rows]),
+            )
+            for rows in _chunks(len(validation_score), 256)
+            for _ in range(VALIDATION_ROUNDS)
         ]
         best, best_weights, history = float("inf"), model.state_dict(), []
         since = 0
         for epoch in range(config.epochs):
             model.train()
-            total, shuffled = 0.0, order.permutation(len(graphs))
-            for start in range(0, len(graphs), config.batch_size):
+            total, shuffled = 0.0, order.permutation(len(score))
+            for start in range(0, len(score), config.batch_size):
                 rows = shuffled[start : start + config.batch_size]
-                data = _hide(to_hetero([graphs[i] for i in rows]), len(rows), config.hide_record)
-                gain, _ = model(data)
-                loss = _loss(gain.view(len(rows), -1), torch.from_numpy(score[rows]), config.listwise)
+                answered = partial_round(score[rows], chance)
+                data = _hide(to_hetero(graphs.batch(rows, answered)), len(rows), config.hide_record)
+                loss = _loss(model(data), data, torch.from_numpy(score[rows]), config.listwise)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -102,13 +114,12 @@ def fit(
             model.eval()
             with torch.no_grad():
                 losses = [
-                    float(_loss(model(data)[0].view(len(aim), -1), aim, config.listwise)) * len(aim)
-                    for data, aim in held
+                    float(_loss(model(data), data, aim, config.listwise)) * len(aim) for data, aim in held
                 ]
-            validation = sum(losses) / max(len(validation_graphs), 1)
-            history.append({"train": round(total / len(graphs), 5), "validation": round(validation, 5)})
+            validation = sum(losses) / max(sum(len(aim) for _, aim in held), 1)
+            history.append({"train": round(total / len(score), 5), "validation": round(validation, 5)})
             tell("training", epoch + 1, config.epochs)
-            since += -(-len(graphs) // config.batch_size)
+            since += -(-len(score) // config.batch_size)
             if validation < best - 1e-5:
                 best, since = validation, 0
                 best_weights = {name: value.clone() for name, value in model.state_dict().items()}
@@ -116,6 +127,87 @@ def fit(
                 break
     tell("training", config.epochs, config.epochs)  # it may have ended early
     return {name: value.numpy() for name, value in best_weights.items()}, history
+
+
+VALIDATION_ROUNDS = 3
+"""Random partial rounds in which each validation query is seen."""
+
+FULL_SHARE = 0.2
+"""Share of training rounds in which everybody has answered."""
+
+
+def partial_round(score: Floats, chance: Callable[[tuple[int, int]], Table]) -> Mask:
+    """Draw who has answered so far: one agent at least, seldom many, now and then all.
+
+    Args:
+        score: Recorded scores, NaN where an agent did not run. Shapes: ``(batch, agents)``.
+        chance: Draws numbers from 0 to 1, of a given shape.
+
+    Returns:
+        Agents whose answers are in the graph; none that did not run. Shapes: ``(batch, agents)``.
+    """
+    rows = len(score)
+    share = chance((rows, 1)) ** 1.5
+    answered = chance(score.shape) < np.where(chance((rows, 1)) < FULL_SHARE, 1.0, share)
+    # Good agents are asked first, so they are there more often.
+    with np.errstate(invalid="ignore"):
+        merit = np.nan_to_num(np.nanmean(np.where(np.isnan(score), np.nan, score), axis=0)) + 0.05
+    lone = np.argmax(np.log(merit**3) - np.log(-np.log(chance(score.shape))), axis=1)
+    answered[np.arange(rows), lone] = True
+    return np.asarray(answered & ~np.isnan(score))
+
+
+def fit_voices(groups: Indices, score: Floats, config: TrainConfig) -> Floats:
+    """Weigh the agents' words, so that the answer with the largest sum of weights is most often right.
+
+    This is a conditional logit over the different answers of a query (McFadden 1974), fitted to random
+    partial rounds. Agents that err together share their weight, since only their joint sum is fitted.
+
+    Args:
+        groups: Number of the answer per agent, -1 for none. Shapes: ``(queries, agents)``.
+        score: Recorded scores, NaN where an agent did not run. Shapes: ``(queries, agents)``.
+        config: How to train.
+
+    Returns:
+        One weight per agent, as log-odds. Shapes: ``(agents,)``.
+    """
+    draw = np.random.default_rng(config.seed)
+    rows = draw.permutation(len(score))[:VOICE_ROWS]
+    score, groups = score[rows], groups[rows]
+    with _reproducible(config.seed):
+        mean = np.nan_to_num(np.nanmean(np.vstack([score, np.full((1, score.shape[1]), 0.5)]), axis=0))
+        start = torch.from_numpy(0.3 * logit(mean))
+        voice = start.clone().requires_grad_(True)
+        same = torch.from_numpy((groups[:, :, None] == groups[:, None, :]) & (groups >= 0)[:, :, None]).float()
+        aim = torch.from_numpy(np.nan_to_num(score))
+        optimizer = torch.optim.Adam([voice], lr=0.03)
+        for _ in range(VOICE_STEPS):
+            there = torch.from_numpy(partial_round(score, draw.random) & (groups >= 0)).float()
+            behind = torch.einsum("qab,qb->qa", same, there * voice)
+            heads = torch.einsum("qab,qb->qa", same, there).clamp(min=1.0)
+            absent = there == 0
+            # Every answer of a group stands for its share of the group, so that groups are the choices.
+            choice = torch.log_softmax((behind - heads.log()).masked_fill(absent, -1e9), dim=1) + heads.log()
+            goal = aim * there
+            some = goal.sum(1) > 0
+            goal = goal[some] / goal[some].sum(1, keepdim=True)
+            loss = -(goal * choice[some]).masked_fill(absent[some], 0.0).sum(1).mean()
+            loss = loss + VOICE_PULL * ((voice - start) ** 2).sum() / max(len(score), 1)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        found: Floats = voice.detach().numpy()
+    return found if np.isfinite(found).all() else np.zeros(score.shape[1], np.float32)
+
+
+VOICE_ROWS = 4096
+VOICE_STEPS = 200
+VOICE_PULL = 4.0
+"""Strength of the pull toward a third of the log-odds of an agent's mean score."""
+
+
+def _chunks(count: int, size: int) -> list[Indices]:
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def fit_query_only(
@@ -145,13 +237,13 @@ def fit_query_only(
             model.train()
             shuffled = torch.from_numpy(order.permutation(len(vectors)))
             for rows in torch.split(shuffled, config.batch_size):
-                loss = _loss(model(x[rows]), y[rows], 0.0)
+                loss = _single_loss(model(x[rows]), y[rows])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
             model.eval()
             with torch.no_grad():
-                held = float(_loss(model(held_x), held_y, 0.0))
+                held = float(_single_loss(model(held_x), held_y))
             since += -(-len(vectors) // config.batch_size)
             if held < best_loss - 1e-5:
                 best_loss, since = held, 0
@@ -178,31 +270,54 @@ def _reproducible(seed: int) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def _loss(gain: Tensor, score: Tensor, listwise: float) -> Tensor:
-    """Return the loss of every score that was recorded, and of the order among them.
+def _loss(scores: Scores, data: HeteroData, score: Tensor, listwise: float) -> Tensor:
+    """Return the loss of every score that was recorded: of agents unasked, of answers, of what is gained."""
+    expected, gain = (part.view(score.shape) for part in (scores.expected, scores.gain))
+    loss = _single_loss(expected, score) + listwise * _order_loss(expected, score, 0.25)
+    if not len(scores.right):
+        return loss
+    giver = data["answer"].gave
+    right = torch.full_like(expected, -1e9).view(-1).scatter(0, giver, scores.right).view(score.shape)
+    there = torch.zeros(expected.numel(), dtype=torch.bool).scatter(0, giver, True).view(score.shape)
+    seen = torch.where(there, score, torch.nan)
+    loss = loss + _single_loss(right, seen) + ORDER * _order_loss(right, seen, 0.1)
+    # What an agent adds is how far it is above the answer that looks best.
+    empty = data["answer"].x[:, EMPTY] > 0
+    looks = right.detach().view(-1).scatter(0, giver[empty], -1e9).view(score.shape)
+    spoke = looks.max(dim=1, keepdim=True)
+    held = score.gather(1, spoke.indices).nan_to_num(0.0).masked_fill(spoke.values <= -1e8, 0.0)
+    added = torch.where(there, torch.nan, (score - held).clamp(min=0.0))
+    return loss + 0.5 * _single_loss(gain, added)
 
-    The second part is the KL divergence of AgentRouter (arXiv 2510.05445): the target is a softmax of the
-    scores over 0.25.
-    """
+
+ORDER = 0.5
+"""Weight of the order among answers beside the loss of each."""
+
+
+def _single_loss(logits: Tensor, score: Tensor) -> Tensor:
     ran = ~torch.isnan(score)
     target = torch.where(ran, score, torch.zeros_like(score))
-    each = F.binary_cross_entropy_with_logits(gain, target, reduction="none")
-    loss = (each * ran).sum() / ran.sum().clamp(min=1)
-    if listwise:
-        aim = torch.softmax((target / 0.25).masked_fill(~ran, -1e9), dim=1)
-        said = torch.log_softmax(gain.masked_fill(~ran, -1e9), dim=1)
-        loss = loss + listwise * F.kl_div(said, aim, reduction="batchmean")
-    return loss
+    each = F.binary_cross_entropy_with_logits(logits.clamp(-50.0, 50.0), target, reduction="none")
+    return (each * ran).sum() / ran.sum().clamp(min=1)
+
+
+def _order_loss(logits: Tensor, score: Tensor, temperature: float) -> Tensor:
+    """Return the KL divergence of AgentRouter (arXiv 2510.05445): the target is a softmax of scores."""
+    ran = ~torch.isnan(score)
+    aim = torch.softmax((score / temperature).masked_fill(~ran, -1e9), dim=1)
+    said = torch.log_softmax(logits.masked_fill(~ran, -1e9), dim=1)
+    several = (ran.sum(1) > 1).to(aim.dtype)  # a lone answer has no order
+    return (F.kl_div(said, aim, reduction="none").sum(1) * several).mean()
 
 
 def _hide(data: HeteroData, graphs: int, share: float) -> HeteroData:
     """Show some agents as newcomers: with the pool's estimates, and without ties from their outcomes."""
     suits = data["agent"].suits
     hidden = torch.rand(len(suits)) < share
-    pool = suits.view(graphs, -1, suits.shape[1])[..., :ESTIMATES_DIM].mean(dim=1)
-    pool[:, -1] = 0.0
+    pool = suits.view(graphs, -1, suits.shape[1])[..., : VOICE + 1].mean(dim=1)
+    pool[:, ESTIMATES_DIM - 1] = 0.0
     suits = suits.clone()
-    suits[hidden, :ESTIMATES_DIM] = pool[data["agent"].batch[hidden]]
+    suits[hidden, : VOICE + 1] = pool[data["agent"].batch[hidden]]
     data["agent"].suits = suits
     for edge_type, row in ((KNOWS, 0), (reverse(KNOWS), 1)):
         store = data[edge_type]

@@ -1,7 +1,8 @@
 """Scores to a selection: whom to ask in one round, and with what weight their answers count.
 
-A policy sees whole batches, and only numbers: log-odds of each agent's expected score, and prices. It knows
-nothing of graphs, networks or how agents are run.
+A policy sees whole batches, and only numbers: what is expected of each agent, what the answers so far are
+worth, and prices. It knows nothing of graphs, networks or how agents are run. The policies here decide once;
+those that look at answers and decide again are in ``rounds``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,42 @@ from agentroute.errors import InputError
 
 Table = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
+
+POLICIES: dict[str, type[Policy]] = {}
+"""Every kind of policy by its name, as router files write it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """What is known before one round, for a batch of queries.
+
+    Args:
+        agents: The ids of the agents, in column order.
+        expected: Log-odds of each agent's score, before any answer. Shapes: ``(batch, agents)``.
+        cost: Expected price per agent in US dollars, NaN where unknown. Shapes: ``(agents,)``.
+        free: Who may still be asked. Shapes: ``(batch, agents)``.
+        spoke: Who has given an answer. Shapes: ``(batch, agents)``.
+        agree: Share of the answers that say what most of them say; 0 without answers. Shapes: ``(batch,)``.
+        gain: What each agent would add to the best answer there is, 0 to 1; ``None`` when the policy does not
+            ask for it. Shapes: ``(batch, agents)``.
+        right: Chance that each answer is right, -1 where there is none; ``None`` as well. Shapes: ``(batch,
+            agents)``.
+    """
+
+    agents: tuple[str, ...]
+    expected: Table
+    cost: Table
+    free: Mask
+    spoke: Mask
+    agree: Table
+    gain: Table | None = None
+    right: Table | None = None
+
+    @property
+    def held(self) -> Table:
+        """Chance that the best answer so far is right, 0 without one. Shapes: ``(batch,)``."""
+        assert self.right is not None  # only policies that judge ask for it
+        return np.asarray(np.maximum(self.right.max(axis=1), 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +66,44 @@ class Policy(ABC):
             trust the best agent alone, large ones count heads. At 1 this is the optimal vote of independent
             agents up
             to a constant (https://doi.org/10.2307/2526438).
+        judged: Whether the answer that the network thinks best is given, instead of the one with most weight.
     """
 
     temperature: float = 1.0
+    judged: bool = False
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if "name" in cls.__dict__:
+            POLICIES[cls.name] = cls
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise InputError(f"temperature is {self.temperature}; it must be above 0")
+
+    @property
+    def looks(self) -> bool:
+        """Whether it needs to see how good the answers are."""
+        return self.judged
+
+    def wave(self, view: View) -> Mask:
+        """Choose whom to ask next; nobody when it is enough.
+
+        Unless a policy says otherwise, it decides once, and again only while nobody has answered.
+
+        Args:
+            view: What is known.
+
+        Returns:
+            A subset of those free. Shapes: ``(batch, agents)``.
+        """
+        silent = ~view.spoke.any(axis=1)
+        chosen = np.zeros_like(view.free)
+        if silent.any():
+            chosen[silent] = self.select(view.expected[silent], view.cost, view.free[silent])
+        return chosen & view.free
 
     @abstractmethod
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
@@ -70,13 +138,14 @@ class Policy(ABC):
 
     def plain(self) -> dict[str, Any]:
         """Return name and settings, for a router file."""
-        return {"name": _NAMES[type(self)], **asdict(self)}
+        return {**asdict(self), "name": self.name}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopK(Policy):
     """Asks the ``k`` agents with the highest scores."""
 
+    name: ClassVar[str] = "top_k"
     k: int = 1
 
     def __post_init__(self) -> None:
@@ -86,13 +155,14 @@ class TopK(Policy):
 
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
         """Choose whom to ask; see ``Policy.select``."""
-        return np.asarray((_rank(logits, free) < self.k) & free)
+        return np.asarray((rank(logits, free) < self.k) & free)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nucleus(Policy):
     """Asks the smallest set, best first, whose voting weights reach ``p`` of all; at most ``most`` agents."""
 
+    name: ClassVar[str] = "nucleus"
     p: float = 0.8
     most: int = 5
 
@@ -103,12 +173,12 @@ class Nucleus(Policy):
 
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
         """Choose whom to ask; see ``Policy.select``."""
-        rank, weights = _rank(logits, free), self.weights(logits, free)
-        ordered = np.take_along_axis(weights, np.argsort(rank, axis=1), axis=1)
+        place, weights = rank(logits, free), self.weights(logits, free)
+        ordered = np.take_along_axis(weights, np.argsort(place, axis=1), axis=1)
         # An agent is needed when those before it fall short of p; rounding must not ask for one more.
         before = np.cumsum(ordered, axis=1) - ordered
         size = (before < self.p - 1e-9).sum(axis=1, keepdims=True)
-        return np.asarray((rank < np.minimum(np.maximum(size, 1), self.most)) & free)
+        return np.asarray((place < np.minimum(np.maximum(size, 1), self.most)) & free)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +197,7 @@ class PriceAware(Policy):
         most: Agents in one set.
     """
 
+    name: ClassVar[str] = "price_aware"
     price_weight: float = 0.05
     novelty: float = 0.4
     cap_usd: float | None = None
@@ -202,13 +273,9 @@ def make_policy(settings: Mapping[str, Any]) -> Policy:
         raise InputError(f"no policy fits {dict(settings)}; known: {', '.join(POLICIES)}") from None
 
 
-def _rank(logits: Table, free: Mask) -> npt.NDArray[np.intp]:
+def rank(logits: Table, free: Mask) -> npt.NDArray[np.intp]:
     """Return each agent's place among the free ones, best 0; those not free come after them all."""
     order = np.argsort(np.where(free, -logits, np.inf), axis=1, kind="stable")
-    rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.arange(logits.shape[1])[None], axis=1)
-    return np.where(free, rank, logits.shape[1])
-
-
-POLICIES: dict[str, type[Policy]] = {"top_k": TopK, "nucleus": Nucleus, "price_aware": PriceAware}
-_NAMES = {policy: name for name, policy in POLICIES.items()}
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.arange(logits.shape[1])[None], axis=1)
+    return np.where(free, place, logits.shape[1])

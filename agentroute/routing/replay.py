@@ -1,7 +1,7 @@
 """What a policy would have scored on recorded outcomes: whole tables at once, the same rules as a live run.
 
-A live run asks the selection of each round, and asks again while nobody has answered; then it votes. So
-does this.
+A live run asks the wave of each round until the policy asks nobody; then it votes, or gives the answer that
+the network thinks best. So does this.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agentroute.answers import group_equal
+from agentroute.errors import InputError
 from agentroute.outcomes import OutcomeTable
-from agentroute.routing.policy import Mask, Policy, Table
+from agentroute.routing.growth import Growth, calibrated
+from agentroute.routing.policy import Mask, Policy, Table, View
 
 Indices = npt.NDArray[np.int64]
 
@@ -26,7 +28,8 @@ class Replay:
         score: Score of the refined answer; 0 where nobody answered. Shapes: ``(queries,)``.
         asked: Who was asked. Shapes: ``(queries, agents)``.
         leader: The agent whose answer was quoted, -1 for none. Shapes: ``(queries,)``.
-        share: Weight behind the answer, of all that answered. Shapes: ``(queries,)``.
+        share: Weight behind the answer, of all that answered; or the chance that it is right, where the policy
+            judges answers. Shapes: ``(queries,)``.
         cost_usd: US dollars per query, NaN where any part is unknown. Shapes: ``(queries,)``.
         latency_s: Seconds per query: the slowest agent of each round, summed. Shapes: ``(queries,)``.
     """
@@ -88,6 +91,40 @@ def vote(groups: Indices, weights: Table) -> tuple[Indices, Table]:
     return leader, np.where(leader >= 0, share, 0.0)
 
 
+def agreement(groups: Indices, spoke: Mask) -> Table:
+    """Return the share of the answers that say what most of them say.
+
+    Args:
+        groups: Number of the answer per agent, -1 for none. Shapes: ``(queries, agents)``.
+        spoke: Whose answers count. Shapes: ``(queries, agents)``.
+
+    Returns:
+        0 where nobody spoke. Shapes: ``(queries,)``.
+    """
+    return vote(np.where(spoke, groups, -1), spoke.astype(np.float64))[1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    """How good answers are and what agents would add, as chances: a network and its calibration.
+
+    Args:
+        growth: The network's view of the same queries.
+        right: Scale and shift of the log-odds that an answer is right.
+        gain: Scale and shift of the log-odds of what an agent adds.
+    """
+
+    growth: Growth
+    right: tuple[float, float] = (1.0, 0.0)
+    gain: tuple[float, float] = (1.0, 0.0)
+
+    def look(self, rows: Indices, asked: Mask, spoke: Mask) -> tuple[Table, Table]:
+        """Return gains and chances of being right; see ``View``."""
+        gain, right = self.growth.look(rows, asked)
+        chance = np.where(spoke, calibrated(right, *self.right), -1.0)
+        return calibrated(gain, *self.gain), chance
+
+
 def replay(
     policy: Policy,
     logits: Table,
@@ -95,6 +132,7 @@ def replay(
     table: OutcomeTable,
     groups: Indices | None = None,
     max_rounds: int = 3,
+    judge: Judge | None = None,
 ) -> Replay:
     """Run a policy over recorded outcomes.
 
@@ -105,23 +143,52 @@ def replay(
         table: What the agents gave.
         groups: ``answer_groups(table)``, when it is at hand.
         max_rounds: Waves at most, as in ``Limits``.
+        judge: Who judges answers; needed by a policy that looks at them.
 
     Returns:
         What came of it.
+
+    Raises:
+        InputError: The policy looks at answers, and there is no judge.
     """
     groups = answer_groups(table) if groups is None else groups
+    if policy.looks and judge is None:
+        raise InputError(f"the policy {policy.name} looks at answers; give it a judge, from a trained router")
+    judge = judge if policy.looks else None
     asked = np.zeros(logits.shape, dtype=bool)
     latency = np.zeros(len(logits))
+    active = np.arange(len(logits))
+
+    def view(rows: Indices) -> View:
+        spoke = asked[rows] & (groups[rows] >= 0)
+        gain, right = (None, None) if judge is None else judge.look(rows, asked[rows], spoke)
+        return View(
+            agents=table.agent_ids,
+            expected=logits[rows],
+            cost=cost,
+            free=~asked[rows],
+            spoke=spoke,
+            agree=agreement(groups[rows], spoke),
+            gain=gain,
+            right=right,
+        )
+
     for _ in range(max_rounds):
-        silent = ~(asked & (groups >= 0)).any(axis=1, keepdims=True)
-        free = ~asked & silent
-        if not free.any():
+        active = active[~asked[active].all(axis=1)]
+        if not len(active):
             break
-        wave = policy.select(logits, cost, free) & free
-        slowest = np.where(wave, table.latency_s, -np.inf).max(axis=1)
-        latency += np.where(wave.any(axis=1), slowest, 0.0)
-        asked |= wave
-    return tally(asked, policy.weights(logits, asked & (groups >= 0)), table, groups, latency)
+        wave = policy.wave(view(active)) & ~asked[active]
+        some = wave.any(axis=1)
+        active, wave = active[some], wave[some]
+        slowest = np.where(wave, table.latency_s[active], -np.inf).max(axis=1, initial=-np.inf)
+        latency[active] += slowest
+        asked[active] |= wave
+    if not policy.judged:
+        return tally(asked, policy.weights(logits, asked & (groups >= 0)), table, groups, latency)
+    right = view(np.arange(len(logits))).right
+    assert right is not None  # a policy that judges also looks
+    leader = np.where(right.max(axis=1) >= 0, right.argmax(axis=1), -1)
+    return _summed(asked, leader, np.maximum(right.max(axis=1), 0.0), table, latency)
 
 
 def tally(asked: Mask, weights: Table, table: OutcomeTable, groups: Indices, latency: Table) -> Replay:
@@ -138,6 +205,10 @@ def tally(asked: Mask, weights: Table, table: OutcomeTable, groups: Indices, lat
         What came of it.
     """
     leader, share = vote(np.where(asked, groups, -1), weights)
+    return _summed(asked, leader, share, table, latency)
+
+
+def _summed(asked: Mask, leader: Indices, share: Table, table: OutcomeTable, latency: Table) -> Replay:
     rows = np.arange(len(leader))
     return Replay(
         score=np.where(leader >= 0, table.score[rows, leader], 0.0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from agentroute.errors import InputError, RouterFileError
-from agentroute.knowledge.build import SUITS_DIM, dims
+from agentroute.knowledge.build import SUITS_DIM, GraphBuilder, dims
 from agentroute.knowledge.extract import RuleExtractor
-from agentroute.knowledge.graph import Floats, Indices, KnowledgeGraph
-from agentroute.knowledge.hetero import collate
+from agentroute.knowledge.graph import BASE, Floats, Indices, KnowledgeGraph
+from agentroute.knowledge.grow import ANSWER_EXTRA
+from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord
 from agentroute.outcomes import OutcomeTable
 from agentroute.routing import files
-from agentroute.routing.choose import Setting, best
+from agentroute.routing.assurance import threshold
+from agentroute.routing.choose import PRESETS, Setting, best
 from agentroute.routing.deciding import DecidingRouter
-from agentroute.routing.policy import TopK
-from agentroute.routing.replay import Replay, replay
-from agentroute.routing.runtime import NumpyGNN
-from agentroute.types import Embedder, Extractor
+from agentroute.routing.growth import GROWN, Growth, calibrated, grow_all
+from agentroute.routing.policy import Table
+from agentroute.routing.replay import Judge, Replay, replay
+from agentroute.routing.runtime import Base, NumpyGNN
+from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Query
 
 Weights = Mapping[str, npt.NDArray[np.floating]]
 
@@ -65,6 +69,22 @@ class GraphRouter(DecidingRouter):
         self.tried, self.setting = tuple(tried), setting
         self.record: TrackRecord = record
         self._network = NumpyGNN(weights)
+        # Shared by copies: the last query's first stage, so that a later round goes on from it.
+        self._last: dict[str, tuple[GraphBuilder, Query, KnowledgeGraph, Base]] = {}
+
+    def builder(self, agents: Sequence[AgentSpec]) -> GraphBuilder:
+        """Return the graph builder of a team; see ``DecidingRouter.builder``."""
+        found = super().builder(agents)
+        return found if found.read_answers == self._reads else self._reading(found)
+
+    @property
+    def _reads(self) -> bool:
+        return bool(self.manifest["train"].get("answer_vectors", False))
+
+    def _reading(self, found: GraphBuilder) -> GraphBuilder:
+        made = replace(found, read_answers=self._reads)
+        self._builders[self._builders.index(found)] = made
+        return made
 
     def logits(self, graphs: Sequence[KnowledgeGraph]) -> Floats:
         """Score the agents of some graphs of one team.
@@ -87,12 +107,47 @@ class GraphRouter(DecidingRouter):
         Returns:
             Log-odds. Shapes: ``(graphs, agents)`` twice.
         """
-        batch = collate(graphs)
-        network, _ = self._network.forward(batch)
-        # A newcomer has no record; what the network makes of its card is all there is.
-        known = batch.suits[:, ESTIMATES_DIM - 1] > 0
-        prior = np.where(known, batch.suits[:, 0] + batch.suits[:, 1], network)
-        return prior.reshape(len(graphs), -1), network.reshape(len(graphs), -1)
+        batch = PackedGraphs(graphs).batch(kinds=BASE)
+        network = self._network.base(batch).expected.reshape(len(graphs), -1)
+        return weighed(batch.suits.reshape(*network.shape, -1), network), network
+
+    def look(
+        self, builder: GraphBuilder, query: Query, answers: Sequence[Answer]
+    ) -> tuple[Floats, Table | None, Table | None]:
+        """Look at one query's graph as it stands; see ``DecidingRouter.look``."""
+        last = self._last.get("query")  # read once: another thread may be routing another query
+        if last is None or last[0] is not builder or last[1] != query:
+            graph = builder.build([query])[0]
+            base = self._network.base(PackedGraphs([graph]).batch(kinds=BASE))
+            last = self._last["query"] = (builder, query, graph, base)
+        _, _, graph, base = last
+        prior = weighed(graph.suits, base.expected)
+        logits = self.setting.calibration(prior, base.expected)
+        if not answers or not self.policy.looks:
+            return logits, None, None
+        packed = PackedGraphs([builder.grow(graph, query, answers)])
+        batch = packed.batch(kinds=GROWN)
+        scores = self._network.grow(base, batch)
+        right = np.full(len(logits), -np.inf, np.float32)
+        right[batch.gave] = scores.right
+        setting = self.setting
+        return logits, calibrated(scores.gain, *setting.gain), calibrated(right, *setting.right)
+
+    def growth(self, table: OutcomeTable) -> Growth | None:
+        """Look at recorded queries as their graphs grow.
+
+        Args:
+            table: Recorded outcomes.
+
+        Returns:
+            The network's view; ``None`` where no answers were recorded as text.
+        """
+        if not table.has_answers:
+            return None
+        builder = self.builder(table.agents)
+        queries = [row.query for row in table.queries]
+        graphs = [g for i in range(0, len(queries), 512) for g in builder.build(queries[i : i + 512])]
+        return Growth(self._network, PackedGraphs(grow_all(builder, graphs, table)))
 
     def using(self, setting: Setting) -> GraphRouter:
         """Return the same router with another setting; what it has computed is shared.
@@ -108,24 +163,56 @@ class GraphRouter(DecidingRouter):
         return other
 
     def with_preset(self, name: str) -> GraphRouter:
-        """Return the same router as ``top1`` (one agent at a time) or ``vote`` (several, by weight).
+        """Return the same router held to one way of asking, at its best setting on validation.
 
         Args:
-            name: The preset.
+            name: ``growing`` (asks on while it is worth its price), ``top1`` (one agent), ``one_round``
+                (several by weight and a vote, as AgentRouter does), ``acar`` (agreement is all that counts),
+                ``cascade`` (cheapest first) or ``all``.
 
         Returns:
-            A router with the best setting of that kind on validation.
+            A router.
 
         Raises:
-            InputError: There is no such preset.
+            InputError: There is no such preset, or the router has no setting of that kind.
         """
-        alone = [setting for setting in self.tried if setting.policy == TopK(k=1)]
-        several = [setting for setting in self.tried if setting.policy != TopK(k=1)]
-        if name in ("top1", "vote"):
-            chosen = best(alone if name == "top1" or not several else several, self._call_price)
-            assert chosen is not None  # every router was tried with one agent
-            return self.using(chosen)
-        raise InputError(f"there is no preset {name!r}; choose top1 or vote")
+        if name not in PRESETS:
+            raise InputError(f"there is no preset {name!r}; choose {', '.join(PRESETS)}")
+        agents = len(self.record.agents)
+        fits = [setting for setting in self.tried if PRESETS[name](setting.policy, agents)]
+        if not fits and name == "one_round":
+            fits = [setting for setting in self.tried if PRESETS["top1"](setting.policy, agents)]
+        chosen = best(fits, self._call_price)
+        if chosen is None:
+            raise InputError(
+                f"this router has no setting for {name!r}: it was trained on too few agents, or on outcomes "
+                "without the answers' texts"
+            )
+        return self.using(chosen)
+
+    def assuring(self, target_coverage: float) -> GraphRouter:
+        """Return the same router, whose decisions say which answers keep a promise.
+
+        Args:
+            target_coverage: Share of the answers called sure that are right, above 0 and below 1.
+
+        Returns:
+            A router; its decisions carry ``assured``.
+
+        Raises:
+            InputError: The share is no share, or validation could not show it for any answer.
+        """
+        if not 0.0 < target_coverage < 1.0:
+            raise InputError(f"target_coverage is {target_coverage}; it is a share above 0 and below 1")
+        found = threshold(self.setting.sure, target_coverage)
+        if found is None:
+            raise InputError(
+                f"this router cannot promise {target_coverage:.0%} right answers: validation could not show "
+                "it for any threshold; promise less, or train on more queries with answer texts"
+            )
+        other = copy(self)
+        other.sure_from = found
+        return other
 
     def within(self, *, max_calls: float | None = None, max_cost_usd: float | None = None) -> GraphRouter:
         """Return the same router with the best setting that keeps a mean bound per query.
@@ -156,6 +243,7 @@ class GraphRouter(DecidingRouter):
         table: OutcomeTable,
         groups: Indices | None = None,
         *,
+        growth: Growth | None = None,
         max_calls: float | None = None,
         max_cost_usd: float | None = None,
     ) -> Replay:
@@ -164,6 +252,7 @@ class GraphRouter(DecidingRouter):
         Args:
             table: Recorded outcomes.
             groups: ``answer_groups(table)``, when it is at hand.
+            growth: ``growth(table)``, when it is at hand.
             max_calls: Mean agents asked per query, at most.
             max_cost_usd: Mean US dollars per query, at most.
 
@@ -171,8 +260,14 @@ class GraphRouter(DecidingRouter):
             What came of it.
         """
         router = self.within(max_calls=max_calls, max_cost_usd=max_cost_usd)
+        policy, setting = router.policy, router.setting
+        judge = None
+        if growth is None and policy.looks:
+            growth = router.growth(table)
+        if growth is not None:
+            judge = Judge(growth=growth, right=setting.right, gain=setting.gain)
         logits = router.score([row.query for row in table.queries], table.agents)
-        return replay(router.policy, logits, router.cost(table.agents), table, groups, router.rounds)
+        return replay(policy, logits, router.cost(table.agents), table, groups, router.rounds, judge)
 
     @property
     def _call_price(self) -> float:
@@ -258,6 +353,8 @@ class GraphRouter(DecidingRouter):
     def misfits(self) -> str:
         """Name a parameter that is missing or of another shape than this version's graphs need, if any."""
         sizes = {f"lin.{kind}.weight": size for kind, size in dims(self.embedder.dim).items()}
+        sizes["lin.answer.weight"] -= ANSWER_EXTRA
+        sizes["plain.weight"] = ANSWER_EXTRA
         sizes["suits.weight"] = SUITS_DIM
         for name in self._network.needs():
             if name not in self.weights:
@@ -265,6 +362,20 @@ class GraphRouter(DecidingRouter):
             if name in sizes and self.weights[name].shape[1:] != (sizes[name],):
                 return f"{name} takes {self.weights[name].shape[1:]}, not {sizes[name]}"
         return ""
+
+
+def weighed(suits: Floats, network: Floats) -> Floats:
+    """Return what the record says of agents; of a newcomer, what the network makes of its card.
+
+    Args:
+        suits: What is known of each agent for a query. Shapes: ``(..., SUITS_DIM)``.
+        network: The network's log-odds. Shapes: ``(...)``.
+
+    Returns:
+        Log-odds. Shapes: ``(...)``.
+    """
+    known = suits[..., ESTIMATES_DIM - 1] > 0
+    return np.where(known, suits[..., 0] + suits[..., 1], network)
 
 
 def _named_embedder(name: str | None, folder: Path) -> Embedder:

@@ -6,12 +6,15 @@ file and ``gnn.py`` within 1e-5 of each other on random graphs, empty node types
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.knowledge.graph import EDGE_TYPES, NODE_TYPES, EdgeType, Floats
+from agentroute.knowledge.build import VOICE
+from agentroute.knowledge.graph import BASE_TYPES, COMPARED, GROWN_TYPES, NODE_TYPES, EdgeType, Floats
+from agentroute.knowledge.grow import ANSWER_EXTRA, ANSWER_KINDS
 from agentroute.knowledge.hetero import GraphBatch
 
 LAYER_NORM_EPSILON = 1e-5
@@ -20,6 +23,72 @@ LAYER_NORM_EPSILON = 1e-5
 ONE_THREAD = 2**18
 """Multiplications up to which OpenBLAS keeps a product in one thread. Layers this small gain nothing from a
 second one, and on a busy machine each product would wait milliseconds for it."""
+
+BASE_NODES = ("query", "entity", "agent")
+EMPTY = ANSWER_KINDS.index("empty") - ANSWER_EXTRA
+SURE = 3.0
+HELD = 1.5
+"""These four as in ``gnn.py``."""
+
+
+class Scores(NamedTuple):
+    """What the network says, as log-odds; see ``gnn.Scores``."""
+
+    expected: Floats
+    gain: Floats
+    right: Floats
+
+
+class Base(NamedTuple):
+    """What the first stage made of some graphs: it holds for every answer that may join them.
+
+    Args:
+        h: The nodes as they entered the network. Shapes: ``(nodes, hidden)``.
+        expected: Log-odds per agent node. Shapes: ``(agents,)``.
+        known: What the record adds. Shapes: ``(agents, hidden)``.
+        mate: The agents as the question sees them. Shapes: ``(agents, hidden)``.
+        voice: The weight of each agent's word. Shapes: ``(agents,)``.
+    """
+
+    h: dict[str, Floats]
+    expected: Floats
+    known: Floats
+    mate: Floats
+    voice: Floats
+
+    @classmethod
+    def join(cls, parts: Sequence[Base]) -> Base:
+        """Put batches one after the other.
+
+        Args:
+            parts: What the first stage made of each batch; at least one.
+
+        Returns:
+            One for all.
+        """
+        kinds = {kind for part in parts for kind in part.h}
+        return cls(
+            {kind: np.concatenate([part.h[kind] for part in parts if kind in part.h]) for kind in kinds},
+            *(np.concatenate(columns) for columns in zip(*(part[1:] for part in parts), strict=True)),
+        )
+
+    def take(self, nodes: Mapping[str, npt.NDArray[np.int64]]) -> Base:
+        """Keep some nodes.
+
+        Args:
+            nodes: Positions per node type.
+
+        Returns:
+            Their part.
+        """
+        agents = nodes["agent"]
+        return Base(
+            {kind: x[nodes[kind]] for kind, x in self.h.items() if len(nodes[kind])},
+            self.expected[agents],
+            self.known[agents],
+            self.mate[agents],
+            self.voice[agents],
+        )
 
 
 class NumpyGNN:
@@ -31,53 +100,141 @@ class NumpyGNN:
 
     def __init__(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> None:
         self._w = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
-        self._layers = len({name.split(".")[1] for name in self._w if name.startswith("conv.")})
+        self._layers, self._grown = (
+            [f"{part}.{i}" for i in range(len({n.split(".")[1] for n in self._w if n.startswith(f"{part}.")}))]
+            for part in ("conv", "grown")
+        )
         self._last_team: tuple[Floats, Floats] | None = None
 
     def needs(self) -> list[str]:
         """Return the names of all parameters that ``forward`` reads."""
-        layers = [f"conv.{layer}" for layer in range(self._layers)]
-        linear = ["suits", "gain.0", "gain.2", "right.0", "right.2"]
-        linear += [f"lin.{kind}" for kind in NODE_TYPES]
-        linear += [
-            f"{layer}.{part}.{kind}" for layer in layers for part in ("root", "norm") for kind in NODE_TYPES
+        stages = (
+            (self._layers or ["conv.0"], BASE_NODES, BASE_TYPES),
+            (self._grown or ["grown.0"], NODE_TYPES, GROWN_TYPES),
+        )
+        linear = ["suits", "plain", "join", *(f"lin.{kind}" for kind in NODE_TYPES)]
+        linear += [f"{head}.{i}" for head in ("expected", "voice", "right", "gain") for i in (0, 3)]
+        linear += [f"{layer}.root.{kind}" for layers, nodes, _ in stages for layer in layers for kind in nodes]
+        linear += [f"{layer}.norm.{kind}" for layer in stages[1][0] for kind in NODE_TYPES]
+        relations = [
+            f"{layer}.relation.{'__'.join(kind)}.weight"
+            for layers, _, edges in stages
+            for layer in layers
+            for kind in edges
         ]
-        relations = [f"{layer}.relation.{'__'.join(kind)}.weight" for layer in layers for kind in EDGE_TYPES]
-        return ["belief", *relations, *(f"{name}.{part}" for name in linear for part in ("weight", "bias"))]
+        parts = [f"{name}.{part}" for name in linear for part in ("weight", "bias")]
+        return ["belief", "echo", *relations, *parts]
 
-    def forward(self, batch: GraphBatch) -> tuple[Floats, Floats]:
+    def forward(self, batch: GraphBatch) -> Scores:
         """Score every agent and every answer, as ``RouterGNN.forward`` does in evaluation mode.
 
         Args:
             batch: One graph or a union of graphs, from ``knowledge.hetero.collate``.
 
         Returns:
-            Log-odds per agent node and per answer node. Shapes: ``(agents,)`` and ``(answers,)``.
+            Log-odds per agent node and per answer node. Shapes: ``(agents,)`` twice and ``(answers,)``.
         """
-        h = {kind: self._input(kind, batch.x[kind]) for kind in NODE_TYPES if len(batch.x[kind])}
-        ties = [
-            (source, target, "__".join((source, name, target)), _Means(batch, (source, name, target)))
-            for source, name, target in EDGE_TYPES
-            if batch.edges[source, name, target][0].shape[1]
-        ]
-        for layer in range(self._layers):
-            update = {kind: self._linear(f"conv.{layer}.root.{kind}", x) for kind, x in h.items()}
-            for source, target, key, means in ties:
-                update[target] += _product(means(h[source]), self._w[f"conv.{layer}.relation.{key}.weight"])
-            h = {
-                kind: self._norm(f"conv.{layer}.norm.{kind}", x + np.maximum(update[kind], 0.0))
-                for kind, x in h.items()
-            }
-        agent, query = h["agent"], h["query"][batch.batch["agent"]]
-        suits = batch.suits
+        return self.grow(self.base(batch), batch)
+
+    def base(self, batch: GraphBatch) -> Base:
+        """Run the first stage, which needs no answers.
+
+        Args:
+            batch: The graphs.
+
+        Returns:
+            What the second stage goes on from.
+        """
+        start = {kind: self._input(kind, batch.x[kind]) for kind in BASE_NODES if len(batch.x[kind])}
+        h = self._passed(start, batch, self._layers, BASE_TYPES)
+        agent, query, suits = h["agent"], h["query"][batch.batch["agent"]], batch.suits
         known = np.maximum(self._linear("suits", suits), 0.0)
         features = np.concatenate([agent, query, agent * query, known], axis=1)
-        gain = suits[:, :3] @ self._w["belief"] + self._head("gain", features)
-        if "answer" not in h:
-            return gain, np.zeros(0, np.float32)
-        giver = batch.gave
-        features = np.concatenate([h["answer"], agent[giver], h["query"][batch.batch["answer"]]], axis=1)
-        return gain, gain[giver] + self._head("right", features)
+        expected = suits[:, :3] @ self._w["belief"] + self._head("expected", features)
+        mate = start["agent"] + start["agent"] * start["query"][batch.batch["agent"]]
+        voice = suits[:, VOICE] + self._head("voice", np.concatenate([mate, known], axis=1))
+        return Base(start, expected, known, mate, voice)
+
+    def grow(self, base: Base, batch: GraphBatch) -> Scores:
+        """Run the second stage: answers have joined the graphs.
+
+        Args:
+            base: What ``base`` made of the same graphs.
+            batch: The graphs with their answers.
+
+        Returns:
+            Log-odds per agent node and per answer node.
+        """
+        giver, of, in_graph = batch.gave, batch.batch["agent"], batch.batch["answer"]
+        if not len(giver):
+            return Scores(base.expected, base.expected, np.zeros(0, np.float32))
+        graphs = batch.size
+        there = np.bincount(in_graph, minlength=graphs)
+        size = there[in_graph].astype(np.float32)[:, None]
+        first, own = base.expected[giver], base.voice[giver]
+        chance = _sigmoid(first)
+        signal = np.stack([chance, np.clip(first, -SURE, SURE), own], axis=1)
+        behind = [_summed(batch, kind, signal) * size for kind in COMPARED]
+        worth = np.bincount(in_graph, weights=chance, minlength=graphs)[in_graph][:, None]
+        backing = np.concatenate([np.concatenate(behind, axis=1) / 3.0, worth / 5.0, size / 5.0], axis=1)
+        backing = backing.astype(np.float32)
+        mate, rest = base.mate[giver], first[:, None]
+        x = batch.x["answer"]
+        said = [
+            self._input("answer", x[:, :-ANSWER_EXTRA]),
+            np.maximum(self._linear("plain", x[:, -ANSWER_EXTRA:]), 0.0),
+        ]
+        parts = [*said, mate, base.known[giver], backing, rest]
+        h = {**base.h, "answer": np.maximum(self._linear("join", np.concatenate(parts, axis=1)), 0.0)}
+        h = self._passed(h, batch, self._grown, GROWN_TYPES)
+
+        echo = sum(
+            weight * part[:, 2] for weight, part in zip(self._w["echo"].tolist(), behind, strict=True)
+        )
+        features = np.concatenate([h["answer"], mate, backing, rest], axis=1)
+        right = np.asarray(first + own + echo + self._head("right", features), dtype=np.float32)
+
+        looks = np.where(x[:, EMPTY] > 0, -np.inf, right)
+        best = np.full(graphs, -np.inf, np.float32)
+        np.maximum.at(best, in_graph, looks)
+        some = np.isfinite(best)
+        held = np.zeros((graphs, h["answer"].shape[1]), np.float32)
+        is_best = np.flatnonzero((looks == best[in_graph]) & np.isfinite(looks))
+        where, first_of = np.unique(in_graph[is_best], return_index=True)
+        held[where] = h["answer"][is_best[first_of]]
+        query = h["query"][of]
+        features = np.concatenate(
+            [
+                h["agent"],
+                h["agent"] * query,
+                base.known,
+                query,
+                held[of],
+                base.expected[:, None],
+                _sigmoid(best)[of][:, None],
+            ],
+            axis=1,
+        )
+        adds = base.expected - HELD * (there > 0)[of] + self._head("gain", features)
+        return Scores(base.expected, np.where(some[of], adds, base.expected).astype(np.float32), right)
+
+    def _passed(
+        self, h: dict[str, Floats], batch: GraphBatch, layers: list[str], edges: tuple[EdgeType, ...]
+    ) -> dict[str, Floats]:
+        """Pass messages, once per layer."""
+        ties = [
+            (kind[0], kind[2], "__".join(kind), _Sums(batch, kind))
+            for kind in edges
+            if batch.edges[kind].index.shape[1] and kind[0] in h
+        ]
+        for layer in layers:
+            update = {kind: self._linear(f"{layer}.root.{kind}", x) for kind, x in h.items()}
+            for source, target, key, sums in ties:
+                update[target] += _product(sums(h[source]), self._w[f"{layer}.relation.{key}.weight"])
+            h = {kind: x + np.maximum(update[kind], 0.0) for kind, x in h.items()}
+            if layers is self._grown:
+                h = {kind: self._norm(f"{layer}.norm.{kind}", x) for kind, x in h.items()}
+        return h
 
     def _input(self, kind: str, x: Floats) -> Floats:
         if kind != "agent":
@@ -97,7 +254,12 @@ class NumpyGNN:
         return np.asarray(centred / spread * self._w[f"{name}.weight"] + self._w[f"{name}.bias"])
 
     def _head(self, name: str, x: Floats) -> Floats:
-        return self._linear(f"{name}.2", np.maximum(self._linear(f"{name}.0", x), 0.0))[:, 0]
+        return self._linear(f"{name}.3", np.maximum(self._linear(f"{name}.0", x), 0.0))[:, 0]
+
+
+def _sigmoid(x: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        return np.asarray(1.0 / (1.0 + np.exp(-x)), dtype=np.float32)
 
 
 def _product(x: Floats, weight: Floats) -> Floats:
@@ -109,20 +271,30 @@ def _product(x: Floats, weight: Floats) -> Floats:
     return out
 
 
-class _Means:
-    """Weighted means over the ties of one type: a small dense matrix per graph, made once for all layers."""
+def _summed(batch: GraphBatch, kind: EdgeType, signal: Floats) -> Floats:
+    """Sum what comes in over the edges of one type."""
+    (source, target), weight, share = batch.edges[kind]
+    out = np.zeros((len(batch.batch[kind[2]]), signal.shape[1]), np.float32)
+    for column in range(signal.shape[1]):
+        out[:, column] = np.bincount(
+            target, weights=signal[source, column] * weight * share, minlength=len(out)
+        )
+    return out
+
+
+class _Sums:
+    """Weighted sums over the ties of one type: a small dense matrix per graph, made once for all layers."""
 
     def __init__(self, batch: GraphBatch, kind: EdgeType) -> None:
-        (source, target), weight = batch.edges[kind]
-        graphs = int(batch.batch["query"][-1]) + 1
+        (source, target), weight, share = batch.edges[kind]
+        graphs = batch.size
         sources, targets = (np.bincount(batch.batch[node], minlength=graphs) for node in (kind[0], kind[2]))
         ends, starts = (np.concatenate([[0], np.cumsum(n)]) for n in (targets, sources))
         block = np.concatenate([[0], np.cumsum(targets * sources)])
         graph = batch.batch[kind[2]][target]
         cell = block[graph] + (target - ends[graph]) * sources[graph] + source - starts[graph]
-        # Two nodes may be tied twice, so that cells are summed; the mean is over ties, whatever they weigh.
-        share = weight / np.bincount(target, minlength=len(batch.batch[kind[2]]))[target]
-        cells = np.bincount(cell, weights=share, minlength=int(block[-1])).astype(np.float32)
+        # Two nodes may be tied twice, so that cells are summed.
+        cells = np.bincount(cell, weights=weight * share, minlength=int(block[-1])).astype(np.float32)
         self._rows = int(ends[-1])
         self._blocks = [
             (
@@ -135,7 +307,7 @@ class _Means:
         ]
 
     def __call__(self, h: Floats) -> Floats:
-        means = np.zeros((self._rows, h.shape[1]), dtype=np.float32)
+        sums = np.zeros((self._rows, h.shape[1]), dtype=np.float32)
         for rows, columns, part in self._blocks:
-            np.matmul(part, h[columns], out=means[rows])
-        return means
+            np.matmul(part, h[columns], out=sums[rows])
+        return sums

@@ -22,16 +22,19 @@ from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.embed import make_embedder
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import KnowledgeGraph
+from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.choose import Calibration, Setting, best, settings
-from agentroute.routing.deciding import BATCH
-from agentroute.routing.fit import Progress, TrainConfig, fit, fit_query_only
+from agentroute.routing.fit import Progress, TrainConfig, fit, fit_query_only, fit_voices
 from agentroute.routing.gnn import GNNConfig
+from agentroute.routing.growth import Growth, grow_all
+from agentroute.routing.panels import find_panels
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import answer_groups
-from agentroute.routing.router import GraphRouter
+from agentroute.routing.router import GraphRouter, weighed
+from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.split import Split, folds, split_queries
 from agentroute.types import Embedder, Extractor
 
@@ -86,20 +89,31 @@ def train(
     finder = extractor or RuleExtractor()
 
     tell("reading queries", 0, 1)
-    record = _remember(table.take(split.train), encoder, finder)
-    builder = GraphBuilder(Team.build(table.agents, encoder), encoder, finder, record)
-    train_graphs = _cross_fitted(builder, table.take(split.train), config.seed)
-    validation_graphs = _graphs(builder, table.take(split.validation))
+    learned, judged = table.take(split.train), table.take(split.validation)
+    record = _remember(learned, encoder, finder)
+    groups = answer_groups(learned)
+    if table.has_answers:
+        record = replace(record, voice=fit_voices(groups, learned.score, config))
+    builder = GraphBuilder(
+        Team.build(table.agents, encoder), encoder, finder, record, read_answers=config.answer_vectors
+    )
+    train_graphs = grow_all(builder, _cross_fitted(builder, learned, config.seed), learned)
+    validation_graphs = grow_all(builder, _graphs(builder, judged), judged)
     tell("reading queries", 1, 1)
 
-    gnn_config = GNNConfig(embedding=encoder.dim)
-    judged = table.take(split.validation)
+    gnn_config = GNNConfig(embedding=encoder.dim, **dict(config.network))
     weights, history = fit(
-        train_graphs, table.score[split.train], validation_graphs, judged.score, gnn_config, config, tell
+        PackedGraphs(train_graphs),
+        learned.score,
+        PackedGraphs(validation_graphs),
+        judged.score,
+        gnn_config,
+        config,
+        tell,
     )
     baseline = fit_query_only(
         record.vectors,
-        table.score[split.train],
+        learned.score,
         np.stack([graph.x["query"][0, : encoder.dim] for graph in validation_graphs]),
         judged.score,
         config,
@@ -129,10 +143,17 @@ def train(
         baseline=baseline,
         manifest=manifest,
     )
-    starts = range(0, len(validation_graphs), BATCH)
-    parts = [router.evidence(validation_graphs[start : start + BATCH]) for start in starts]
-    prior, network = (np.concatenate(part) for part in zip(*parts, strict=True))
-    router.tried = settings(prior, network, router.cost(table.agents), judged, answer_groups(judged))
+    tell("choosing a policy", 0, 1)
+    growth = Growth(NumpyGNN(weights), PackedGraphs(validation_graphs))
+    network, cost = growth.expected, router.cost(table.agents)
+    prior = weighed(np.stack([graph.suits for graph in validation_graphs]), network)
+    panels: tuple[tuple[str, ...], ...] = ()
+    if table.has_answers:
+        panels = find_panels(groups, learned.score, record.voice, cost, table.agent_ids, config.seed)
+    router.tried = settings(
+        prior, network, cost, judged, answer_groups(judged), growth if table.has_answers else None, panels
+    )
+    tell("choosing a policy", 1, 1)
     chosen = best(router.tried, config.call_price)
     assert chosen is not None  # without bounds every setting qualifies
     router = router.using(chosen)
@@ -157,6 +178,7 @@ def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> 
         ],
         table.cost_usd,
         table.latency_s,
+        table.output_tokens,
     )
 
 
@@ -180,11 +202,11 @@ def _graphs(builder: GraphBuilder, table: OutcomeTable) -> list[KnowledgeGraph]:
 
 
 def _shuffled(table: OutcomeTable, split: Split, seed: int) -> OutcomeTable:
+    """Give every training query another's scores; what was answered stays, so that nothing fits any more."""
     rows = np.arange(len(table.queries))
     kept = np.concatenate([split.train, split.validation])
     rows[kept] = np.random.default_rng(seed).permutation(kept)
-    moved = table.take(rows)
-    return replace(moved, queries=table.queries)
+    return replace(table, score=table.score[rows])
 
 
 def _check(table: OutcomeTable, where: str, problems: Sequence[str]) -> None:

@@ -117,13 +117,17 @@ class RoutingDecision:
     """Whom to ask in one round, and how everybody ranked.
 
     Args:
-        ranking: All agents, best first.
+        ranking: All agents, best first: by what each would add to the answers there are.
         selected: ``(agent, weight)`` pairs; the weights sum to 1. Empty when the run stops here or abstains.
         expected_score: Chance that the refined answer of the selection is right, 0 to 1.
         expected_cost_usd: Expected price of the selection in US dollars, or ``None`` if any part is unknown.
         coverage: Share of the selected weight whose agents answered in earlier rounds; 1 before the first.
         abstained: True when no agent fits.
         stop: True when what has been answered is enough; then ``selected`` carries the final voting weights.
+        confidence: Chance that the answer to be given is right, 0 to 1, from a router that judges answers and
+            stops here; else ``None``.
+        assured: Whether that chance keeps the promise that was asked for (``target_coverage``); ``None``
+            without one.
         reason: Why it asks, stops or abstains, in one sentence.
         round: 1 for the first decision of a run.
         router_version: Which router decided.
@@ -137,6 +141,8 @@ class RoutingDecision:
     coverage: float = 1.0
     abstained: bool = False
     stop: bool = False
+    confidence: float | None = None
+    assured: bool | None = None
     reason: str = ""
     round: int = 1
     router_version: str = ""
@@ -174,7 +180,7 @@ class Limits:
     max_cost_usd: float | None = None
     max_requests: int | None = None
     max_tokens: int | None = None
-    max_rounds: int = 3
+    max_rounds: int = 8
     max_agents: int = 16
     deadline_s: float | None = 300.0
     concurrency: int = 8
@@ -204,7 +210,8 @@ class RunResult:
         decisions: One per round, in order.
         answers: Every agent's answer, failures included, in the order they were asked.
         sources: The ids of the agents behind ``answer``, the one quoted first.
-        confidence: Share of the answering weight that stands behind ``answer``, 0 to 1.
+        confidence: Chance that ``answer`` is right, from a router that judges answers; else the share of the
+            answering weight that stands behind it. 0 to 1.
         usage: All that was spent.
         problems: One line for each thing that did not go as it should.
         run_id: The run's name.

@@ -1,0 +1,126 @@
+"""What the network says of recorded queries as their graphs grow, each state looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.graph import BASE, FORWARD, Floats, Indices, KnowledgeGraph
+from agentroute.knowledge.hetero import Mask, PackedGraphs
+from agentroute.outcomes import OutcomeTable
+from agentroute.routing.policy import Table
+from agentroute.routing.runtime import Base, NumpyGNN
+from agentroute.types import Answer, Usage
+
+BATCH = 128
+"""Graphs in one forward pass: enough to share the overhead, few enough to stay in the cache."""
+
+GROWN = tuple(kind for kind in FORWARD if kind not in BASE or kind[1] == "suits")
+"""The ties that the network's second stage reads."""
+
+
+def recorded_answers(table: OutcomeTable, row: int) -> list[Answer]:
+    """Return what the agents said to one query, as a run would have got it.
+
+    Args:
+        table: Recorded outcomes.
+        row: The query.
+
+    Returns:
+        One answer per agent that ran; one without text did not answer.
+    """
+    said, tokens = table.answers[row], table.output_tokens[row]
+    return [
+        Answer(
+            agent=spec.id,
+            text=said[i] or "",
+            status="ok" if said[i] else "skipped",
+            usage=Usage(output_tokens=None if np.isnan(tokens[i]) else int(tokens[i])),
+        )
+        for i, spec in enumerate(table.agents)
+        if not np.isnan(table.score[row, i])
+    ]
+
+
+def grow_all(
+    builder: GraphBuilder, graphs: Sequence[KnowledgeGraph], table: OutcomeTable
+) -> list[KnowledgeGraph]:
+    """Add every recorded answer to the graphs of a table.
+
+    Args:
+        builder: Who built the graphs.
+        graphs: One graph per query, without answers.
+        table: Recorded outcomes of the same queries.
+
+    Returns:
+        The grown graphs; the same ones where no answers were recorded as text.
+    """
+    if not table.has_answers:
+        return list(graphs)
+    return [
+        builder.grow(graph, record.query, recorded_answers(table, row))
+        for row, (graph, record) in enumerate(zip(graphs, table.queries, strict=True))
+    ]
+
+
+class Growth:
+    """The network's view of recorded queries, whoever has answered.
+
+    Args:
+        network: The trained network.
+        graphs: The graphs of the queries, fully grown.
+    """
+
+    def __init__(self, network: NumpyGNN, graphs: PackedGraphs) -> None:
+        self._network, self._graphs = network, graphs
+        self._seen: dict[tuple[int, bytes], tuple[Floats, Floats]] = {}
+        nobody = np.zeros((len(graphs), graphs.agents), bool)
+        parts = [network.base(graphs.batch(rows, nobody[rows])) for rows in _chunks(np.arange(len(graphs)))]
+        self._base = Base.join(parts)
+
+    @property
+    def expected(self) -> Floats:
+        """Log-odds of each agent's score, before any answer. Shapes: ``(queries, agents)``."""
+        return self._base.expected.reshape(len(self._graphs), -1)
+
+    def look(self, rows: Indices, answered: Mask) -> tuple[Floats, Floats]:
+        """Say what agents would add and how good answers are, in graphs as they stand.
+
+        Args:
+            rows: Positions of queries.
+            answered: The agents that have been asked. Shapes: ``(rows, agents)``.
+
+        Returns:
+            Log-odds of each agent's gain, and of each answer being right, ``-inf`` where there is none.
+            Shapes: ``(rows, agents)`` twice.
+        """
+        keys = [(row, mask.tobytes()) for row, mask in zip(rows.tolist(), answered, strict=True)]
+        fresh = {key: i for i, key in enumerate(keys) if key not in self._seen}
+        for places in _chunks(np.array(list(fresh.values()), dtype=np.int64)):
+            gain, right = self._forward(rows[places], answered[places])
+            for place, one, other in zip(places.tolist(), gain, right, strict=True):
+                self._seen[keys[place]] = (one, other)
+        found = [self._seen[key] for key in keys]
+        if not found:
+            return np.zeros(answered.shape, np.float32), np.zeros(answered.shape, np.float32)
+        return np.stack([gain for gain, _ in found]), np.stack([right for _, right in found])
+
+    def _forward(self, rows: Indices, answered: Mask) -> tuple[Floats, Floats]:
+        batch = self._graphs.batch(rows, answered, GROWN)
+        scores = self._network.grow(self._base.take(self._graphs.nodes(rows)), batch)
+        right = np.full(answered.size, -np.inf, np.float32)
+        right[batch.gave] = scores.right
+        return scores.gain.reshape(answered.shape), right.reshape(answered.shape)
+
+
+def calibrated(logits: Table, scale: float, shift: float) -> Table:
+    """Return chances from log-odds; ``-inf`` gives -1, since no answer is no wrong answer."""
+    some = np.isfinite(logits)
+    z = scale * np.where(some, logits, 0.0).astype(np.float64) + shift
+    return np.where(some, 1.0 / (1.0 + np.exp(-np.clip(z, -500.0, 500.0))), -1.0)
+
+
+def _chunks(rows: Indices) -> list[Indices]:
+    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
