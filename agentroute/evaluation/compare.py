@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from agentroute.errors import InputError, MissingExtraError, OutcomeError
-from agentroute.evaluation.bootstrap import calibration_error, interval, resampled_means
+from agentroute.evaluation.bootstrap import calibration_error, interval, reliability, resampled_means
 from agentroute.evaluation.collection import Progress
-from agentroute.evaluation.report import EXTRA, Control, Report
+from agentroute.evaluation.report import EXTRA, Control, Promise, Report
 from agentroute.evaluation.verdict import PolicyScore, decide
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import run_baselines
+from agentroute.routing.choose import cluster_of
 from agentroute.routing.growth import Growth
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import Replay, answer_groups, replay
@@ -30,6 +31,7 @@ def evaluate(
     seed: int = 0,
     max_calls: float | None = None,
     max_cost_usd: float | None = None,
+    target_coverage: float | None = None,
     without: Sequence[str] = (),
     control: bool = True,
     progress: Progress | None = None,
@@ -45,6 +47,8 @@ def evaluate(
         seed: For the bootstrap and the random baseline.
         max_calls: Agents that the router may ask per query, in the mean.
         max_cost_usd: US dollars that it may spend per query, in the mean.
+        target_coverage: Share of right answers that the router is to promise; the report says whether it
+            kept the promise here.
         without: Agents to leave out.
         control: Whether to train a second router on shuffled labels, which must show no gain.
         progress: Called as the work goes on.
@@ -62,7 +66,8 @@ def evaluate(
     known = [name for name in opened.registry.ids if name in router.record.agents]
     if not known:
         raise InputError(f"{opened.path} has none of the router's agents: {', '.join(router.record.agents)}")
-    table = opened.table(known).without(tuple(without))
+    # An agent that the router was trained without is left out already.
+    table = opened.table(known).without([n for n in without if n in known or n not in opened.registry.ids])
     if not table.agents:
         raise InputError(f"without {', '.join(without)} no agent is left to compare; leave fewer out")
     notes = [*_strangers(opened, known), *opened.problems]
@@ -95,10 +100,11 @@ def evaluate(
     tell("evaluating", 3, 5)
     single = replays["best_single"]
     assert single is not None  # it needs nothing that a router lacks
-    judge = _Judge(single, seed)
+    judge = _Judge(single, seed, cluster_of(table))
     policies = {name: judge(got) if got is not None else None for name, got in replays.items()}
     logits = router.score([row.query for row in table.queries], table.agents)
     off = calibration_error(1.0 / (1.0 + np.exp(-logits.astype(np.float64))), table.score)
+    promise = None if target_coverage is None else _kept(bounded, own, target_coverage)
     tell("evaluating", 4, 5)
 
     shuffled = None
@@ -111,7 +117,8 @@ def evaluate(
             shuffled = Control(
                 policy=judge(trained.replay(table, groups)),
                 top1=judge(one),
-                leaks=_Judge(_best_in_hindsight(router, table, groups), seed)(one).gain_low > 0,
+                leaks=_Judge(_best_in_hindsight(router, table, groups), seed, judge.clusters)(one).gain_low
+                > 0,
             )
         except MissingExtraError as error:
             notes.append(f"no shuffled-label control: {error}")
@@ -129,6 +136,8 @@ def evaluate(
         why=why,
         policies=policies,
         calibration_error=off,
+        reliability=reliability(own.share, own.score) if bounded.policy.judged else (),
+        promise=promise,
         control=shuffled,
         notes=tuple(notes),
     )
@@ -140,11 +149,12 @@ class _Judge:
 
     single: Replay
     seed: int
+    clusters: npt.NDArray[np.int64]
 
     def __call__(self, got: Replay) -> PolicyScore:
         score = np.asarray(got.score, dtype=np.float64)
         gain = score - self.single.score
-        means = resampled_means(np.stack([score, gain], axis=1), self.seed)
+        means = resampled_means(np.stack([score, gain], axis=1), self.seed, clusters=self.clusters)
         (low, high), (gain_low, gain_high) = interval(means[:, 0]), interval(means[:, 1])
         return PolicyScore(
             score=float(score.mean()),
@@ -218,6 +228,14 @@ def _bounded(
             usd *= min(0.98, max_cost_usd / (spent or 1.0))
         else:
             return chosen, got
+
+
+def _kept(router: GraphRouter, got: Replay, target: float) -> Promise:
+    """Say whether a promise of right answers was kept."""
+    threshold = router.assuring(target).sure_from
+    sure = got.share >= (threshold or 0.0)
+    right = float(got.score[sure].mean()) if sure.any() else None
+    return Promise(target=target, threshold=threshold or 0.0, share=float(sure.mean()), right=right)
 
 
 def _best_in_hindsight(router: GraphRouter, table: OutcomeTable, groups: npt.NDArray[np.int64]) -> Replay:

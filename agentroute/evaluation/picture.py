@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,48 @@ def draw(policies: Mapping[str, PolicyScore | None], title: str, path: Path) -> 
     axes.grid(alpha=0.2)
     figure.draw_without_rendering()  # limits and scales are final now, and labels can be kept apart
     _label(axes, {name: (price(policy), policy.score) for name, policy in points.items()})
+    return _saved(figure, path)
+
+
+def draw_reliability(parts: Sequence[tuple[float, float, int]], title: str, path: Path) -> Path:
+    """Draw how often answers of one confidence were right, beside the line on which they should be.
+
+    Args:
+        parts: Mean confidence, mean score, and how many answers.
+        title: What stands above.
+        path: Where to.
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: The path has an ending that is no picture, or cannot be written; or there is nothing to
+            draw.
+    """
+    if not parts:
+        raise InputError("this router does not judge answers, so there is no confidence to draw")
+    check_picture(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.0, 5.0), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=_OTHER, linewidth=0.8, linestyle="--")
+    most = max(count for _, _, count in parts)
+    said, came, count = zip(*parts, strict=True)
+    axes.scatter(said, came, s=[20 + 180 * n / most for n in count], color=_OWN, alpha=0.8)
+    for x, y, n in parts:
+        axes.annotate(f"{n:,}", (x, y), xytext=(0, -14), textcoords="offset points", fontsize=7, ha="center")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("confidence in the answer")
+    axes.set_ylabel("mean score of such answers (below: how many)")
+    axes.set_title(title)
+    axes.grid(alpha=0.2)
+    return _saved(figure, path)
+
+
+def _saved(figure: Any, path: Path) -> Path:
     try:
         figure.savefig(path)
     except OSError as error:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 EXTRA = tuple(f"agentroute_{name}" for name in ("top1", "one_round", "acar", "cascade", "growing"))
 """The router held to one way of asking: known methods as settings of one mechanism, then our own."""
 
+_DETAILS = (
+    *("left_out", "agents", "why", "headroom"),
+    *("calibration_error", "answer_error", "reliability", "notes"),
+)
 _JSON_KEYS = ("score", "score_low", "score_high", "cost_usd", "calls", "latency_s")
 
 
@@ -38,6 +42,23 @@ class Control:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Promise:
+    """Whether the answers that the router called sure were right as often as it promised.
+
+    Args:
+        target: The share promised, 0 to 1.
+        threshold: The confidence from which on an answer was called sure.
+        share: Part of the queries whose answer was called sure.
+        right: Mean score of those; ``None`` when there were none.
+    """
+
+    target: float
+    threshold: float
+    share: float
+    right: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """A router beside its baselines, on the same queries.
 
@@ -51,6 +72,9 @@ class Report:
         why: The reason, in one sentence.
         policies: Results by name; ``None`` where a baseline cannot be computed.
         calibration_error: Mean distance of the router's predicted scores from what came, 0 to 1.
+        reliability: For answers of about one confidence: the mean confidence, their mean score, and how many
+            there are; empty when the router does not judge answers.
+        promise: Whether ``target_coverage`` was kept, or ``None`` when none was asked for.
         control: The shuffled-label control, or ``None`` when it was not run.
         notes: What a reader has to know.
     """
@@ -64,6 +88,8 @@ class Report:
     why: str
     policies: Mapping[str, PolicyScore | None]
     calibration_error: float
+    reliability: tuple[tuple[float, float, int], ...]
+    promise: Promise | None
     control: Control | None
     notes: tuple[str, ...] = ()
 
@@ -72,6 +98,14 @@ class Report:
         """What a perfect choice of one agent a query would add to the best single agent's score, 0 to 1."""
         oracle, single = self.policies["oracle"], self.policies["best_single"]
         return oracle.score - single.score if oracle is not None and single is not None else 0.0
+
+    @property
+    def answer_error(self) -> float | None:
+        """How far the confidence in answers was from their scores, on average (ECE), 0 to 1."""
+        total = sum(count for _, _, count in self.reliability)
+        if not total:
+            return None
+        return sum(abs(said - came) * count for said, came, count in self.reliability) / total
 
     def to_json(self, *, details: bool = False) -> dict[str, Any]:
         """Return plain data; ``None`` is unknown.
@@ -93,8 +127,8 @@ class Report:
         if details:
             data["policies"] = {name: asdict(p) if p else None for name, p in self.policies.items()}
             data["control"] = None if self.control is None else asdict(self.control)
-            rest = ("left_out", "agents", "why", "headroom", "calibration_error", "notes")
-            data |= {name: getattr(self, name) for name in rest}
+            data["promise"] = None if self.promise is None else asdict(self.promise)
+            data |= {name: getattr(self, name) for name in _DETAILS}
         return data
 
     def table(self) -> Table:
@@ -117,7 +151,15 @@ class Report:
         """Return what stands below the table, the verdict last."""
         headroom = f"headroom: {100 * self.headroom:.1f} points from best_single to oracle"
         calibration = f"calibration: predicted scores are {100 * self.calibration_error:.1f} points off"
+        if self.answer_error is not None:
+            calibration += f", confidence in answers {100 * self.answer_error:.1f}"
         found = [f"{headroom}; {calibration}"]
+        if self.promise is not None:
+            kept, right = self.promise, self.promise.right
+            found.append(
+                f"promise: {kept.target:.0%} right; called sure: {kept.share:.0%} of the answers, "
+                + ("none to be right or wrong" if right is None else f"{right:.1%} of them right")
+            )
         if self.control is not None:
             one, all_ = self.control.top1, self.control.policy
             found.append(
@@ -158,6 +200,24 @@ class Report:
 
         title = f"{self.data}, {self.n_queries:,} queries: {self.verdict}"
         return draw(self.policies, title, Path(path))
+
+    def plot_reliability(self, path: str | os.PathLike[str]) -> Path:
+        """Draw how often answers of one confidence were right.
+
+        Args:
+            path: Where to; its ending decides the format, such as ``.png`` or ``.svg``.
+
+        Returns:
+            The path.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+            InputError: The path cannot be written, has an ending that is no picture, or this router does not
+                judge answers.
+        """
+        from agentroute.evaluation.picture import draw_reliability
+
+        return draw_reliability(self.reliability, f"{self.data}, {self.n_queries:,} queries", Path(path))
 
 
 def _plain(policy: PolicyScore | None) -> dict[str, float | None]:

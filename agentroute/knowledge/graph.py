@@ -85,19 +85,6 @@ class KnowledgeGraph:
         """Return how many nodes of a type there are."""
         return len(self.names[node_type])
 
-    def both_ways(self) -> dict[EdgeType, tuple[Indices, Floats]]:
-        """Return index and weight of every edge type, reverses included and empty ones present."""
-        edges: dict[EdgeType, tuple[Indices, Floats]] = {}
-        for forward in FORWARD:
-            index, weight = self.edge_index.get(forward), self.edge_weight.get(forward)
-            if index is None or weight is None:
-                index, weight = NO_EDGES, NO_WEIGHTS
-            edges[forward] = (index, weight)
-            back = reverse(forward)
-            if back != forward:
-                edges[back] = (index[::-1], weight)
-        return edges
-
     def __str__(self) -> str:
         """Describe the graph in a few lines: its nodes by type, its edges by relation."""
         lines = [f"{kind} ({self.count(kind)}): {_listed(self.names[kind])}" for kind in NODE_TYPES]

@@ -80,9 +80,7 @@ def grow(
         DIFFERS: pairs_of(differ, 1.0 - like.resembles),
     }
     ground = _Ground.of(query)
-    plain = np.array(
-        [ground.features(read(text), len(text)) for text in texts], dtype=np.float32
-    ).reshape(n, -1)
+    plain = np.array([ground.features(read(text), len(text)) for text in texts], dtype=np.float32)
     overlaps = np.zeros(n, np.float32)
     overlaps[mentions[0]] = 1.0
     close = vectors @ graph.x["query"][0, : vectors.shape[1]]
@@ -99,7 +97,12 @@ def grow(
     return replace(
         graph,
         names={**graph.names, "answer": tuple(f"{a.agent}: {a.text[:60]}" for a in answers)},
-        x={**graph.x, "answer": np.concatenate([vectors, plain, rest], axis=1).astype(np.float32)},
+        x={
+            **graph.x,
+            "answer": np.concatenate([vectors, plain, rest], axis=1).astype(np.float32)
+            if n
+            else graph.x["answer"],
+        },
         edge_index={**graph.edge_index, **{kind: index for kind, (index, _) in edges.items()}},
         edge_weight={**graph.edge_weight, **{kind: weight for kind, (_, weight) in edges.items()}},
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 
 
-class Edges(NamedTuple):
+@dataclass(frozen=True, eq=False, slots=True)
+class Edges:
     """The edges of one type.
 
     Args:
@@ -230,7 +231,7 @@ def _starts(count: Indices) -> Indices:
 
 
 def _ragged(start: Indices, count: Indices) -> Indices:
-    """Return the positions ``start, start + 1, ...`` of every row, ``count`` of them, one row after the other."""
+    """Return ``count`` positions from ``start`` on, for one row after the other."""
     before = np.cumsum(count) - count
     return np.asarray(np.repeat(start - before, count) + np.arange(int(count.sum())))
 
@@ -271,8 +272,8 @@ def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph] | GraphBatch) ->
     data["agent"].suits = torch.from_numpy(union.suits)
     data["answer"].gave = torch.from_numpy(union.gave)
     for edge_type in EDGE_TYPES:
-        index, weight, share = union.edges[edge_type]
-        data[edge_type].edge_index = torch.from_numpy(np.ascontiguousarray(index))
-        data[edge_type].edge_weight = torch.from_numpy(np.ascontiguousarray(weight))
-        data[edge_type].edge_share = torch.from_numpy(np.ascontiguousarray(share))
+        edges = union.edges[edge_type]
+        data[edge_type].edge_index = torch.from_numpy(np.ascontiguousarray(edges.index))
+        data[edge_type].edge_weight = torch.from_numpy(np.ascontiguousarray(edges.weight))
+        data[edge_type].edge_share = torch.from_numpy(np.ascontiguousarray(edges.share))
     return data

@@ -40,9 +40,9 @@ DOUBT_SE = 0.5
 PRESETS: Mapping[str, Callable[[Policy, int], bool]] = {
     "growing": lambda policy, agents: policy.judged and not isinstance(policy, Cascade),
     "top1": lambda policy, agents: policy == TopK(k=1),
-    "one_round": lambda policy, agents: not policy.looks
-    and isinstance(policy, (TopK, Nucleus, PriceAware))
-    and policy != TopK(k=1),
+    "one_round": lambda policy, agents: (
+        not policy.looks and isinstance(policy, (TopK, Nucleus, PriceAware)) and policy != TopK(k=1)
+    ),
     "acar": lambda policy, agents: isinstance(policy, Agreement),
     "cascade": lambda policy, agents: isinstance(policy, Cascade),
     "all": lambda policy, agents: isinstance(policy, TopK) and policy.k == agents and not policy.judged,

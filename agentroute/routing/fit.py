@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class TrainConfig:
         sparse_share: Agents that ran on a smaller share of the queries are left out.
         answer_vectors: Whether answers get text vectors. They cost a call of the embedder each, and helped on
             no set that was measured.
-        network: Settings of ``GNNConfig`` that differ from its defaults, as pairs.
+        network: Settings of ``GNNConfig`` that differ from its defaults, as pairs of name and number.
     """
 
     seed: int = 0
@@ -55,31 +56,45 @@ class TrainConfig:
     call_price: float = 0.001
     sparse_share: float = 0.5
     answer_vectors: bool = False
-    network: tuple[tuple[str, float], ...] = ()
+    network: tuple[tuple[str, Any], ...] = ()
+
+
+class Fitted(NamedTuple):
+    """What training came to.
+
+    Args:
+        weights: The network's parameters of the pass that was kept.
+        losses: Loss on the training part, and on what was held out, of each pass.
+        passes: How many passes the weights that were kept took.
+    """
+
+    weights: dict[str, Floats]
+    losses: list[dict[str, float]]
+    passes: int
 
 
 def fit(
     graphs: PackedGraphs,
     score: Floats,
-    validation_graphs: PackedGraphs,
-    validation_score: Floats,
+    rows: Indices,
+    held_out: Indices,
     gnn_config: GNNConfig,
     config: TrainConfig,
     tell: Progress,
-) -> tuple[dict[str, Floats], list[dict[str, float]]]:
+) -> Fitted:
     """Learn a network's weights, on graphs as they stand when a random part of the agents has answered.
 
     Args:
-        graphs: Training graphs of one team, fully grown.
+        graphs: Graphs of one team, fully grown.
         score: Recorded scores, NaN where an agent did not run. Shapes: ``(graphs, agents)``.
-        validation_graphs: Graphs that decide which pass is kept.
-        validation_score: Their scores.
+        rows: The graphs to learn from.
+        held_out: The graphs that decide which pass is kept; without any, the last one is.
         gnn_config: The network's shape.
         config: How to train.
         tell: Called after every pass.
 
     Returns:
-        The weights of the best pass by name, and the losses of each pass.
+        The weights of the best pass, and the losses of each.
     """
     with _reproducible(config.seed):
         order = np.random.default_rng(config.seed)
@@ -90,43 +105,49 @@ def fit(
         chance = order.random
         held = [
             (
-                to_hetero(validation_graphs.batch(rows, partial_round(validation_score[rows], chance))),
-                torch.from_numpy(validation_score[rows]),
+                to_hetero(graphs.batch(part, partial_round(score[part], chance))),
+                torch.from_numpy(score[part]),
             )
-            for rows in _chunks(len(validation_score), 256)
+            for part in (held_out[i : i + 256] for i in range(0, len(held_out), 256))
             for _ in range(VALIDATION_ROUNDS)
         ]
-        best, best_weights, history = float("inf"), model.state_dict(), []
+        best, best_weights, passes = float("inf"), model.state_dict(), 0
+        history: list[dict[str, float]] = []
         since = 0
         for epoch in range(config.epochs):
             model.train()
-            total, shuffled = 0.0, order.permutation(len(score))
-            for start in range(0, len(score), config.batch_size):
-                rows = shuffled[start : start + config.batch_size]
-                answered = partial_round(score[rows], chance)
-                data = _hide(to_hetero(graphs.batch(rows, answered)), len(rows), config.hide_record)
-                loss = _loss(model(data), data, torch.from_numpy(score[rows]), config.listwise)
+            total, shuffled = 0.0, order.permutation(rows)
+            for start in range(0, len(rows), config.batch_size):
+                taken = shuffled[start : start + config.batch_size]
+                answered = partial_round(score[taken], chance)
+                data = _hide(to_hetero(graphs.batch(taken, answered)), len(taken), config.hide_record)
+                loss = _loss(model(data), data, torch.from_numpy(score[taken]), config.listwise)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
-                total += loss.item() * len(rows)
+                total += loss.item() * len(taken)
+            tell("training", epoch + 1, config.epochs)
+            history.append({"train": round(total / len(rows), 5)})
+            if not held:
+                continue
             model.eval()
             with torch.no_grad():
                 losses = [
                     float(_loss(model(data), data, aim, config.listwise)) * len(aim) for data, aim in held
                 ]
-            validation = sum(losses) / max(sum(len(aim) for _, aim in held), 1)
-            history.append({"train": round(total / len(score), 5), "validation": round(validation, 5)})
-            tell("training", epoch + 1, config.epochs)
-            since += -(-len(score) // config.batch_size)
+            validation = sum(losses) / sum(len(aim) for _, aim in held)
+            history[-1]["validation"] = round(validation, 5)
+            since += -(-len(rows) // config.batch_size)
             if validation < best - 1e-5:
-                best, since = validation, 0
+                best, since, passes = validation, 0, epoch + 1
                 best_weights = {name: value.clone() for name, value in model.state_dict().items()}
             if since >= config.patience:
                 break
+        if not held:
+            best_weights, passes = model.state_dict(), config.epochs
     tell("training", config.epochs, config.epochs)  # it may have ended early
-    return {name: value.numpy() for name, value in best_weights.items()}, history
+    return Fitted({name: value.numpy() for name, value in best_weights.items()}, history, passes)
 
 
 VALIDATION_ROUNDS = 3
@@ -178,7 +199,9 @@ def fit_voices(groups: Indices, score: Floats, config: TrainConfig) -> Floats:
         mean = np.nan_to_num(np.nanmean(np.vstack([score, np.full((1, score.shape[1]), 0.5)]), axis=0))
         start = torch.from_numpy(0.3 * logit(mean))
         voice = start.clone().requires_grad_(True)
-        same = torch.from_numpy((groups[:, :, None] == groups[:, None, :]) & (groups >= 0)[:, :, None]).float()
+        same = torch.from_numpy(
+            (groups[:, :, None] == groups[:, None, :]) & (groups >= 0)[:, :, None]
+        ).float()
         aim = torch.from_numpy(np.nan_to_num(score))
         optimizer = torch.optim.Adam([voice], lr=0.03)
         for _ in range(VOICE_STEPS):
@@ -204,10 +227,6 @@ VOICE_ROWS = 4096
 VOICE_STEPS = 200
 VOICE_PULL = 4.0
 """Strength of the pull toward a third of the log-odds of an agent's mean score."""
-
-
-def _chunks(count: int, size: int) -> list[Indices]:
-    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def fit_query_only(

@@ -100,7 +100,7 @@ class Ties:
 
     def __call__(self, h: Tensor) -> Tensor:
         """Sum the sources' features at the targets. Shapes: ``(sources, d)`` to ``(targets, d)``."""
-        result: Tensor = _Spread.apply(self._matrix, self._transposed, h)
+        result: Tensor = _Spread.apply(self._matrix, self._transposed, h)  # type: ignore[no-untyped-call]
         return result
 
 
@@ -134,9 +134,7 @@ class RelationalConv(nn.Module):
     ) -> None:
         super().__init__()
         self.root = nn.ModuleDict({t: nn.Linear(hidden, hidden) for t in nodes})
-        self.relation = nn.ModuleDict(
-            {relation_key(e): nn.Linear(hidden, hidden, bias=False) for e in edges}
-        )
+        self.relation = nn.ModuleDict({relation_key(e): nn.Linear(hidden, hidden, bias=False) for e in edges})
         self.norm = nn.ModuleDict({t: nn.LayerNorm(hidden) for t in nodes} if norm else {})
         self.dropout = nn.Dropout(dropout)
         self._edges = edges
@@ -178,8 +176,7 @@ class RouterGNN(nn.Module):
         hidden, drop = config.hidden_channels, config.dropout
         self.lin = nn.ModuleDict({t: nn.Linear(d, hidden) for t, d in dims(config.embedding).items()})
         self.conv = nn.ModuleList(
-            RelationalConv(BASE_NODES, BASE_TYPES, hidden, drop, norm=False)
-            for _ in range(config.num_layers)
+            RelationalConv(BASE_NODES, BASE_TYPES, hidden, drop, norm=False) for _ in range(config.num_layers)
         )
         self.grown = nn.ModuleList(
             RelationalConv(NODE_TYPES, GROWN_TYPES, hidden, drop, norm=True)
@@ -211,9 +208,7 @@ class RouterGNN(nn.Module):
         """
         counts = {kind: data[kind].x.shape[0] for kind in NODE_TYPES}
         ties = {
-            e: Ties(
-                data[e].edge_index, data[e].edge_weight * data[e].edge_share, counts[e[2]], counts[e[0]]
-            )
+            e: Ties(data[e].edge_index, data[e].edge_weight * data[e].edge_share, counts[e[2]], counts[e[0]])
             for e in (*BASE_TYPES, *GROWN_TYPES)
         }
         start = {kind: self.dropout(torch.relu(self.lin[kind](data[kind].x))) for kind in BASE_NODES}

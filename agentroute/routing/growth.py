@@ -69,16 +69,28 @@ class Growth:
     """The network's view of recorded queries, whoever has answered.
 
     Args:
-        network: The trained network.
+        networks: The trained network; or several, each of which has not seen its own part of the queries.
         graphs: The graphs of the queries, fully grown.
+        part: The network of each query. Shapes: ``(queries,)``.
     """
 
-    def __init__(self, network: NumpyGNN, graphs: PackedGraphs) -> None:
-        self._network, self._graphs = network, graphs
+    def __init__(
+        self, networks: NumpyGNN | Sequence[NumpyGNN], graphs: PackedGraphs, part: Indices | None = None
+    ) -> None:
+        self._networks = [networks] if isinstance(networks, NumpyGNN) else list(networks)
+        self._graphs = graphs
+        self._part = np.zeros(len(graphs), np.int64) if part is None else part
         self._seen: dict[tuple[int, bytes], tuple[Floats, Floats]] = {}
-        nobody = np.zeros((len(graphs), graphs.agents), bool)
-        parts = [network.base(graphs.batch(rows, nobody[rows])) for rows in _chunks(np.arange(len(graphs)))]
-        self._base = Base.join(parts)
+        nobody = np.zeros((BATCH, graphs.agents), bool)
+        rows = np.argsort(self._part, kind="stable")
+        found = [
+            network.base(graphs.batch(chunk, nobody[: len(chunk)], BASE))
+            for i, network in enumerate(self._networks)
+            for chunk in _chunks(rows[self._part[rows] == i])
+        ]
+        # Back into the order of the graphs, node by node.
+        back = {kind: np.argsort(nodes, kind="stable") for kind, nodes in graphs.nodes(rows).items()}
+        self._base = Base.join(found).take(back)
 
     @property
     def expected(self) -> Floats:
@@ -98,7 +110,8 @@ class Growth:
         """
         keys = [(row, mask.tobytes()) for row, mask in zip(rows.tolist(), answered, strict=True)]
         fresh = {key: i for i, key in enumerate(keys) if key not in self._seen}
-        for places in _chunks(np.array(list(fresh.values()), dtype=np.int64)):
+        wanted = np.array(list(fresh.values()), dtype=np.int64)
+        for places in (chunk for i in self._each(rows, wanted) for chunk in _chunks(i)):
             gain, right = self._forward(rows[places], answered[places])
             for place, one, other in zip(places.tolist(), gain, right, strict=True):
                 self._seen[keys[place]] = (one, other)
@@ -107,9 +120,13 @@ class Growth:
             return np.zeros(answered.shape, np.float32), np.zeros(answered.shape, np.float32)
         return np.stack([gain for gain, _ in found]), np.stack([right for _, right in found])
 
+    def _each(self, rows: Indices, wanted: Indices) -> list[Indices]:
+        """Split some places by the network that they need."""
+        return [wanted[self._part[rows[wanted]] == i] for i in range(len(self._networks))]
+
     def _forward(self, rows: Indices, answered: Mask) -> tuple[Floats, Floats]:
         batch = self._graphs.batch(rows, answered, GROWN)
-        scores = self._network.grow(self._base.take(self._graphs.nodes(rows)), batch)
+        scores = self._networks[self._part[rows[0]]].grow(self._base.take(self._graphs.nodes(rows)), batch)
         right = np.full(answered.size, -np.inf, np.float32)
         right[batch.gave] = scores.right
         return scores.gain.reshape(answered.shape), right.reshape(answered.shape)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from agentroute.knowledge.graph import Floats, Indices
-from agentroute.routing.policy import Table, known_cost
+from agentroute.routing.policy import Mask, Table, known_cost
 
-PRICES = (0.0, 0.005, 0.015, 0.04)
+PRICES = (0.0, 0.002, 0.006, 0.015, 0.04)
 """Points of score (0 to 1) that the price of the best agent's call must bring; one list for each."""
 
 ROWS = 1500
 """Training queries that a list is chosen on."""
 
-MOST = 8
+MOST = 10
 """Agents in a list."""
 
 
@@ -47,29 +47,32 @@ def find_panels(
     return tuple(tuple(agents[i] for i in panel) for panel in sorted(found) if len(panel) > 1)
 
 
-def _panel(
-    same: Floats, spoke: np.ndarray, right: Floats, voice: Floats, price: Table
-) -> tuple[int, ...]:
-    chosen: list[int] = []
-    backing = np.zeros(right.shape, np.float32)
-    queries = np.arange(len(right))
-    before = -np.inf
-    # Voices are relative; the least of a panel still speaks.
-    weight = voice - voice.min() + 0.05
-    for _ in range(min(MOST, right.shape[1])):
+def _panel(same: Floats, spoke: Mask, right: Floats, voice: Floats, price: Table) -> tuple[int, ...]:
+    """Let agents leave one by one, the one that is least worth its price first, and keep the best list seen.
+
+    It starts from everybody, since votes are worth something together: a second agent never outvotes a first
+    one of more weight, so that by adding one at a time nobody would come second.
+    """
+    seated = np.ones(right.shape[1], bool)
+    backing = np.einsum("qab,b->qa", same, voice)
+    rows = np.arange(len(right))
+    left: list[int] = []
+    best, kept = -np.inf, seated.copy()
+    for size in range(right.shape[1], 1, -1):
         value = np.full(right.shape[1], -np.inf)
-        for agent in range(right.shape[1]):
-            if agent in chosen:
-                continue
-            seated = [*chosen, agent]
-            votes = np.where(spoke[:, seated], (backing + same[:, :, agent] * weight[agent])[:, seated], -1.0)
-            lead = votes.argmax(axis=1)
-            value[agent] = right[queries, np.array(seated)[lead]].mean() - price[agent]
-        best = int(value.argmax())
-        # The first two make a panel whatever they cost; then nobody joins who brings less than the price.
-        if len(chosen) > 2 and value[best] <= before:
-            break
-        before = value[best] + price[best]
-        chosen.append(best)
-        backing += same[:, :, best] * weight[best]
-    return tuple(chosen)
+        for agent in np.flatnonzero(seated).tolist():
+            votes = backing - same[:, :, agent] * voice[agent]
+            votes[:, ~seated] = -np.inf
+            votes[:, agent] = -np.inf
+            votes[~spoke] = -np.inf
+            value[agent] = right[rows, votes.argmax(axis=1)].mean() + price[agent]
+        leaves = int(value.argmax())
+        seated[leaves] = False
+        backing -= same[:, :, leaves] * voice[leaves]
+        left.append(leaves)
+        worth = value[leaves] - price[leaves] - price[seated].sum()
+        if size - 1 <= MOST and worth >= best:
+            best, kept = worth, seated.copy()
+    # Who would have left last is asked first.
+    order = [*np.flatnonzero(seated).tolist(), *reversed(left)]
+    return tuple(agent for agent in order if kept[agent])

@@ -28,8 +28,8 @@ class Replay:
         score: Score of the refined answer; 0 where nobody answered. Shapes: ``(queries,)``.
         asked: Who was asked. Shapes: ``(queries, agents)``.
         leader: The agent whose answer was quoted, -1 for none. Shapes: ``(queries,)``.
-        share: Weight behind the answer, of all that answered; or the chance that it is right, where the policy
-            judges answers. Shapes: ``(queries,)``.
+        share: Weight behind the answer, of all that answered; where the policy judges answers, the chance
+            that it is right. Shapes: ``(queries,)``.
         cost_usd: US dollars per query, NaN where any part is unknown. Shapes: ``(queries,)``.
         latency_s: Seconds per query: the slowest agent of each round, summed. Shapes: ``(queries,)``.
     """

@@ -66,11 +66,11 @@ class Growing(Policy):
         chosen = super().wave(view)
         if view.gain is None:
             return chosen
-        spoke = view.spoke.any(axis=1)
+        spoke = np.asarray(view.spoke.any(axis=1))
         price = self.price_weight * _price(view.cost)
         place = rank(view.gain - price, view.free)
-        worth = view.gain * self.novelty**place > price
-        return np.where(spoke[:, None], worth & (place < self.most) & view.free, chosen)
+        worth = (view.gain * self.novelty**place > price) & (place < self.most) & view.free
+        return np.where(spoke[:, None], worth, chosen)
 
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
         """Choose the first wave; see ``Policy.select``."""
@@ -120,7 +120,7 @@ class Panel(Policy):
         if view.right is not None and self.sure < 1:
             chosen &= (view.held < self.sure)[:, None]
         # A panel of which nobody answered is followed by whoever is expected to do best.
-        lost = ~view.spoke.any(axis=1) & ~seated.any(axis=1)
+        lost = np.asarray(~view.spoke.any(axis=1) & ~seated.any(axis=1))
         return np.where(lost[:, None], self.select(view.expected, view.cost, view.free), chosen)
 
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
@@ -147,7 +147,7 @@ class Agreement(Policy):
         """Choose whom to ask next; see ``Policy.wave``."""
         chosen = super().wave(view)
         spoke = view.spoke.sum(axis=1)
-        differ = (spoke > 0) & ((view.agree < self.share - 1e-9) | (spoke < 2))
+        differ = np.asarray((spoke > 0) & ((view.agree < self.share - 1e-9) | (spoke < 2)))
         left = np.maximum(self.most - (~view.free).sum(axis=1), 0)[:, None]
         others = (rank(view.expected, view.free) < left) & view.free
         return np.where(differ[:, None], others, chosen)

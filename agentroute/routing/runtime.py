@@ -101,7 +101,10 @@ class NumpyGNN:
     def __init__(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> None:
         self._w = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
         self._layers, self._grown = (
-            [f"{part}.{i}" for i in range(len({n.split(".")[1] for n in self._w if n.startswith(f"{part}.")}))]
+            [
+                f"{part}.{i}"
+                for i in range(len({n.split(".")[1] for n in self._w if n.startswith(f"{part}.")}))
+            ]
             for part in ("conv", "grown")
         )
         self._last_team: tuple[Floats, Floats] | None = None
@@ -114,7 +117,9 @@ class NumpyGNN:
         )
         linear = ["suits", "plain", "join", *(f"lin.{kind}" for kind in NODE_TYPES)]
         linear += [f"{head}.{i}" for head in ("expected", "voice", "right", "gain") for i in (0, 3)]
-        linear += [f"{layer}.root.{kind}" for layers, nodes, _ in stages for layer in layers for kind in nodes]
+        linear += [
+            f"{layer}.root.{kind}" for layers, nodes, _ in stages for layer in layers for kind in nodes
+        ]
         linear += [f"{layer}.norm.{kind}" for layer in stages[1][0] for kind in NODE_TYPES]
         relations = [
             f"{layer}.relation.{'__'.join(kind)}.weight"
@@ -188,9 +193,7 @@ class NumpyGNN:
         h = {**base.h, "answer": np.maximum(self._linear("join", np.concatenate(parts, axis=1)), 0.0)}
         h = self._passed(h, batch, self._grown, GROWN_TYPES)
 
-        echo = sum(
-            weight * part[:, 2] for weight, part in zip(self._w["echo"].tolist(), behind, strict=True)
-        )
+        echo = sum(weight * part[:, 2] for weight, part in zip(self._w["echo"].tolist(), behind, strict=True))
         features = np.concatenate([h["answer"], mate, backing, rest], axis=1)
         right = np.asarray(first + own + echo + self._head("right", features), dtype=np.float32)
 
@@ -273,12 +276,11 @@ def _product(x: Floats, weight: Floats) -> Floats:
 
 def _summed(batch: GraphBatch, kind: EdgeType, signal: Floats) -> Floats:
     """Sum what comes in over the edges of one type."""
-    (source, target), weight, share = batch.edges[kind]
+    edges = batch.edges[kind]
+    (source, target), weight = edges.index, edges.weight * edges.share
     out = np.zeros((len(batch.batch[kind[2]]), signal.shape[1]), np.float32)
     for column in range(signal.shape[1]):
-        out[:, column] = np.bincount(
-            target, weights=signal[source, column] * weight * share, minlength=len(out)
-        )
+        out[:, column] = np.bincount(target, weights=signal[source, column] * weight, minlength=len(out))
     return out
 
 
@@ -286,7 +288,8 @@ class _Sums:
     """Weighted sums over the ties of one type: a small dense matrix per graph, made once for all layers."""
 
     def __init__(self, batch: GraphBatch, kind: EdgeType) -> None:
-        (source, target), weight, share = batch.edges[kind]
+        edges = batch.edges[kind]
+        source, target = edges.index
         graphs = batch.size
         sources, targets = (np.bincount(batch.batch[node], minlength=graphs) for node in (kind[0], kind[2]))
         ends, starts = (np.concatenate([[0], np.cumsum(n)]) for n in (targets, sources))
@@ -294,7 +297,9 @@ class _Sums:
         graph = batch.batch[kind[2]][target]
         cell = block[graph] + (target - ends[graph]) * sources[graph] + source - starts[graph]
         # Two nodes may be tied twice, so that cells are summed.
-        cells = np.bincount(cell, weights=weight * share, minlength=int(block[-1])).astype(np.float32)
+        cells = np.bincount(cell, weights=edges.weight * edges.share, minlength=int(block[-1])).astype(
+            np.float32
+        )
         self._rows = int(ends[-1])
         self._blocks = [
             (

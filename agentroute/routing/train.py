@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 
 from agentroute.errors import OutcomeError
-from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.build import GraphBuilder, query_text
 from agentroute.knowledge.embed import make_embedder
 from agentroute.knowledge.extract import RuleExtractor
-from agentroute.knowledge.graph import KnowledgeGraph
+from agentroute.knowledge.graph import Floats, Indices, KnowledgeGraph
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.choose import Calibration, Setting, best, settings
-from agentroute.routing.fit import Progress, TrainConfig, fit, fit_query_only, fit_voices
+from agentroute.routing.fit import Fitted, Progress, TrainConfig, fit, fit_query_only, fit_voices
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
 from agentroute.routing.panels import find_panels
@@ -37,6 +37,12 @@ from agentroute.routing.router import GraphRouter, weighed
 from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.split import Split, folds, split_queries
 from agentroute.types import Embedder, Extractor
+
+SMALL = 3_000
+"""Training queries below which none are set aside for validation; see ``_fit_in_parts``."""
+
+PARTS = 4
+"""Parts of a small folder, each judged by a network that was trained on the others."""
 
 FOLDS = 8
 """Parts that take turns in being left out of the record: more parts, a record more like the final one."""
@@ -89,35 +95,34 @@ def train(
     finder = extractor or RuleExtractor()
 
     tell("reading queries", 0, 1)
-    learned, judged = table.take(split.train), table.take(split.validation)
-    record = _remember(learned, encoder, finder)
+    small = len(split.train) + len(split.validation) < SMALL
+    # A small folder cannot spare a validation part: all of it trains, and each part is judged by a network
+    # that has not seen it.
+    rows = np.sort(np.concatenate([split.train, split.validation])) if small else split.train
+    learned = table.take(rows)
     groups = answer_groups(learned)
+    record = _remember(learned, encoder, finder)
     if table.has_answers:
         record = replace(record, voice=fit_voices(groups, learned.score, config))
     builder = GraphBuilder(
         Team.build(table.agents, encoder), encoder, finder, record, read_answers=config.answer_vectors
     )
-    train_graphs = grow_all(builder, _cross_fitted(builder, learned, config.seed), learned)
-    validation_graphs = grow_all(builder, _graphs(builder, judged), judged)
-    tell("reading queries", 1, 1)
-
+    graphs = grow_all(builder, _cross_fitted(builder, learned, config.seed), learned)
     gnn_config = GNNConfig(embedding=encoder.dim, **dict(config.network))
-    weights, history = fit(
-        PackedGraphs(train_graphs),
-        learned.score,
-        PackedGraphs(validation_graphs),
-        judged.score,
-        gnn_config,
-        config,
-        tell,
-    )
-    baseline = fit_query_only(
-        record.vectors,
-        learned.score,
-        np.stack([graph.x["query"][0, : encoder.dim] for graph in validation_graphs]),
-        judged.score,
-        config,
-    )
+    if small:
+        judged = learned
+        tell("reading queries", 1, 1)
+        fitted, growth = _fit_in_parts(PackedGraphs(graphs), learned, gnn_config, config, tell)
+    else:
+        judged = table.take(split.validation)
+        held = grow_all(builder, _graphs(builder, judged), judged)
+        tell("reading queries", 1, 1)
+        score = np.concatenate([learned.score, judged.score])
+        train_rows, held_rows = np.split(np.arange(len(score)), [len(learned)])
+        fitted = fit(PackedGraphs([*graphs, *held]), score, train_rows, held_rows, gnn_config, config, tell)
+        growth = Growth(NumpyGNN(fitted.weights), PackedGraphs(held))
+        graphs = held
+    baseline = _fit_baseline(record, table, split, rows, encoder, config)
     manifest: dict[str, Any] = {
         "version": f"{opened.path.resolve().name}-{config.seed}",
         "embedder_name": embedder if isinstance(embedder, str) else None,
@@ -130,23 +135,22 @@ def train(
         "test_ids": [table.queries[i].query.id for i in split.test],
         "without": [*without],
         "sparse": [*sparse],
-        "losses": history,
+        "losses": fitted.losses,
     }
     unset = Setting(policy=TopK(), calibration=Calibration(), score=0.0, calls=1.0, cost_usd=None)
     router = GraphRouter(
         embedder=encoder,
         extractor=finder,
         record=record,
-        weights=weights,
+        weights=fitted.weights,
         tried=(unset,),
         setting=unset,
         baseline=baseline,
         manifest=manifest,
     )
     tell("choosing a policy", 0, 1)
-    growth = Growth(NumpyGNN(weights), PackedGraphs(validation_graphs))
     network, cost = growth.expected, router.cost(table.agents)
-    prior = weighed(np.stack([graph.suits for graph in validation_graphs]), network)
+    prior = weighed(np.stack([graph.suits for graph in graphs]), network)
     panels: tuple[tuple[str, ...], ...] = ()
     if table.has_answers:
         panels = find_panels(groups, learned.score, record.voice, cost, table.agent_ids, config.seed)
@@ -163,9 +167,48 @@ def train(
     return router
 
 
-def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> TrackRecord:
-    from agentroute.knowledge.build import query_text
+def _fit_in_parts(
+    graphs: PackedGraphs, table: OutcomeTable, gnn_config: GNNConfig, config: TrainConfig, tell: Progress
+) -> tuple[Fitted, Growth]:
+    """Train one network for each part left out, to judge that part; then one on everything, to be used."""
+    part = np.zeros(len(table), np.int64)
+    dealt = [rows for rows in folds(table.queries, config.seed + 1, PARTS) if len(rows)]
+    for i, rows in enumerate(dealt):
+        part[rows] = i
+    if len(dealt) < 2:  # all questions are alike: there is nobody who has not seen them
+        fitted = fit(graphs, table.score, np.arange(len(table)), dealt[0], gnn_config, config, tell)
+        return fitted, Growth(NumpyGNN(fitted.weights), graphs)
+    tried = [
+        fit(graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, config, tell)
+        for i, rows in enumerate(dealt)
+    ]
+    passes = round(float(np.median([one.passes for one in tried])))
+    last = replace(config, epochs=max(passes, 1))
+    fitted = fit(graphs, table.score, np.arange(len(table)), np.zeros(0, np.int64), gnn_config, last, tell)
+    losses = [loss for one in (*tried, fitted) for loss in one.losses]
+    networks = [NumpyGNN(one.weights) for one in tried]
+    return fitted._replace(losses=losses), Growth(networks, graphs, part)
 
+
+def _fit_baseline(
+    record: TrackRecord,
+    table: OutcomeTable,
+    split: Split,
+    rows: Indices,
+    embedder: Embedder,
+    config: TrainConfig,
+) -> dict[str, Floats]:
+    """Train the query-only network on the training part, with validation to end it."""
+    learned, held = split.train, split.validation
+    known = np.full(len(table), -1, np.int64)
+    known[rows] = np.arange(len(rows))
+    texts = [query_text(table.queries[row].query) for row in held.tolist()]
+    return fit_query_only(
+        record.vectors[known[learned]], table.score[learned], embedder.embed(texts), table.score[held], config
+    )
+
+
+def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> TrackRecord:
     queries = [record.query for record in table.queries]
     return TrackRecord.build(
         table.agent_ids,

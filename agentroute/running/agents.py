@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from agentroute.errors import AgentRouteError
 from agentroute.running.client import ClientError
+from agentroute.running.interrupts import may_be_users
+from agentroute.running.steps import Steps
 from agentroute.running.tally import BUDGET, Tally, own_usage
 from agentroute.running.threads import named, words_of
 from agentroute.types import (
@@ -111,12 +113,15 @@ async def run_agent(
 
     Returns:
         The answer; what failed or took longer than ``spec.timeout_s`` is a status and an error in one line.
-        An agent that does not stop when it is told to is left behind.
+        An agent that does not stop when it is told to is left behind. One that kept the event loop from
+        telling it, and finished late, has timed out as well.
     """
     spec, tally, began = agent.spec, Tally(client), time.monotonic()
     left = spec.timeout_s if deadline is None else max(0.0, min(spec.timeout_s, deadline - began))
+    whose = f"within {spec.timeout_s:g} s" if left == spec.timeout_s else "before the run's time was up"
+    steps = Steps(lambda: _attempt(agent, query, tally, effort, limits), began + left)
     # A task of its own: one that swallows its cancellation cannot hold whoever waits for it.
-    task = asyncio.ensure_future(_attempt(agent, query, tally, effort, limits))
+    task = asyncio.ensure_future(steps)
     try:
         await asyncio.wait({task}, timeout=left)
     except asyncio.CancelledError:
@@ -124,7 +129,6 @@ async def run_agent(
         raise
     if not task.done():
         await _give_up(task)
-        whose = f"within {spec.timeout_s:g} s" if left == spec.timeout_s else "before the run's time was up"
         answer = _failure(spec, tally, "timed_out", f"no answer {whose}")
     elif task.cancelled():
         answer = _failure(spec, tally, "failed", "it cancelled itself")
@@ -132,6 +136,9 @@ async def run_agent(
         outcome = task.result()
         answer = outcome if isinstance(outcome, Answer) else _failed(spec, tally, outcome)
         answer = _checked(spec, answer)
+        if answer.status == "ok" and steps.overran is not None:
+            why = f"it held the event loop for {steps.overran:.1f} s; what blocks must not be async"
+            answer = replace(answer, text="", status="timed_out", error=f"no answer {whose}: {why}")
     if answer.latency_s is None:
         answer = replace(answer, latency_s=time.monotonic() - began)
     return answer
@@ -142,8 +149,12 @@ async def _attempt(
 ) -> Answer | BaseException:
     try:
         return await agent.answer(query, client, effort, limits)
-    except (asyncio.CancelledError, KeyboardInterrupt):
+    except asyncio.CancelledError:
         raise
+    except KeyboardInterrupt as error:
+        if may_be_users(error):
+            raise
+        return error
     except BaseException as error:  # SystemExit of an agent must not end the run either
         return error
 

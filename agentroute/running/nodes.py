@@ -13,9 +13,10 @@ from langgraph.types import Command, Send
 from agentroute.errors import InputError
 from agentroute.running.agents import Prepared, problem, run_agent
 from agentroute.running.client import ClientError
+from agentroute.running.confidence import certainty
 from agentroute.running.context import Contexts, Run, RunContext
 from agentroute.running.question import read_messages, read_question
-from agentroute.running.refine import best
+from agentroute.running.refine import unrefined
 from agentroute.running.state import Asked, Plain, State
 from agentroute.running.tally import BUDGET, Tally, own_usage
 from agentroute.running.threads import in_thread
@@ -50,10 +51,12 @@ class Nodes:
         limits: Limits,
         client: Callable[[], ChatClient] | None,
         caveats: Sequence[str],
+        target_coverage: float | None = None,
     ) -> None:
         self._router, self._team, self._specs = router, team, tuple(specs)
         self._refiner, self._effort, self._limits = refiner, effort, limits
         self._contexts, self._caveats = Contexts(limits, client), tuple(caveats)
+        self._target_coverage = target_coverage
 
     async def begin(self, state: State, runtime: Runtime[RunContext]) -> Plain:
         """Read and check the question, and forget an earlier run on the same thread."""
@@ -73,6 +76,7 @@ class Nodes:
             "weights": {},
             "halt": "",
             "answer": "",
+            "confidence": None,
             "failure": None,
         }
 
@@ -201,13 +205,16 @@ class Nodes:
         refined = await self._refined(run, given, state["weights"])
         plain = to_plain(refined)
         runtime.stream_writer({"kind": "refine", "data": plain})
-        troubled = bool(self._caveats or state["problems"] or refined.problems)
+        last = state["decisions"][-1] if state["decisions"] else None
+        confidence, unkept = certainty(refined, given, state["weights"], last, self._target_coverage)
+        problems = [*refined.problems, *([unkept] if unkept else []), *self._caveats]
+        troubled = bool(state["problems"] or problems)
         return {
             "answer": refined.text,
             "status": "degraded" if troubled else "complete",
             "sources": list(refined.sources),
-            "confidence": refined.confidence,
-            "problems": [*refined.problems, *self._caveats, *state["notes"]],
+            "confidence": confidence,
+            "problems": [*problems, *state["notes"]],
             "refining": plain["usage"],
             "messages": [AIMessage(refined.text)] if from_chat else [],
         }
@@ -221,7 +228,7 @@ class Nodes:
             why = "the run's time was up"
         except Exception as error:  # the answers are there and paid for
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        return best(given, weights, f"not refined: {why}", tally.usage)
+        return unrefined(given, weights, why, tally.usage)
 
 
 def _sends(agents: Sequence[str], turn: int, run: Run) -> list[Send]:

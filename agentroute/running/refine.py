@@ -8,6 +8,7 @@ import math
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from agentroute.answers import group_equal, vote
 from agentroute.running.tally import Tally
@@ -66,8 +67,8 @@ class VoteRefiner:
 class LLMRefiner:
     """Has a model merge the answers; it sees them as data, has no tools, decides nothing but the words.
 
-    When all answers say the same, or there is only one, the model is not asked. When it fails, the answer
-    with the largest weight is given as it is, and ``problems`` says so.
+    When all answers say the same, or there is only one, the model is not asked. When it fails, the answers
+    vote, and ``problems`` says so.
 
     Args:
         spec: Which model, and how to reach it.
@@ -98,7 +99,7 @@ class LLMRefiner:
             if text := reply.text.replace("\0", "").strip():
                 return self._merged(text, answers, weights, tally.usage)
             why = "the model gave an empty reply"
-        return best(answers, weights, f"not refined: {why}", tally.usage)
+        return unrefined(answers, weights, why, tally.usage)
 
     def _merged(
         self, text: str, answers: Sequence[Answer], weights: Mapping[str, float], usage: Usage
@@ -109,7 +110,7 @@ class LLMRefiner:
         if not behind:  # its own words: all stand behind them, as far as they agree
             names = tuple(answer.agent for answer in _by_weight(answers, weights))
             return Refined(text=text, sources=names, confidence=voted.confidence, usage=usage)
-        shares = _weights(answers, weights)
+        shares = voting_weights(answers, weights)
         return Refined(
             text=text,
             sources=tuple(answer.agent for answer in _by_weight(behind, weights)),
@@ -159,7 +160,7 @@ def render(query: Query, answers: Sequence[Answer], weights: Mapping[str, float]
         The question, then the answers as JSON between two lines with the marker.
     """
     most = min(MAX_ANSWER_CHARS, MAX_ALL_CHARS // len(answers))
-    shares = _weights(answers, weights)
+    shares = voting_weights(answers, weights)
     total = sum(shares.values())
     rows: list[dict[str, object]] = []
     for answer in _by_weight(answers, weights):
@@ -188,53 +189,49 @@ def count(answers: Sequence[Answer], weights: Mapping[str, float]) -> Refined:
     Returns:
         The heaviest answer of the winning group.
     """
-    shares = _weights(answers, weights)
+    shares = voting_weights(answers, weights)
     ballot = vote([answer.text for answer in answers], [shares[answer.agent] for answer in answers])
     if ballot is None:  # nothing but blanks; the workflow does not let this happen
-        return best(answers, weights, "not refined: all answers are blank")
+        leader = _by_weight(answers, weights)[0]
+        return Refined(text=leader.text, sources=(leader.agent,), confidence=0.0)
     leader = answers[ballot.leader]
     others = [answers[place] for place in ballot.members if place != ballot.leader]
     names = (leader.agent, *(answer.agent for answer in _by_weight(others, weights)))
     return Refined(text=leader.text, sources=names, confidence=ballot.share)
 
 
-def best(
-    answers: Sequence[Answer], weights: Mapping[str, float], problem: str, spent: Usage = _NOTHING
+def unrefined(
+    answers: Sequence[Answer], weights: Mapping[str, float], why: str, spent: Usage = _NOTHING
 ) -> Refined:
-    """Give the answer with the largest weight as it is.
+    """Let answers vote that could not be refined.
 
     Args:
         answers: The answers, all ``ok``.
         weights: The weight of each agent.
-        problem: Why they were not refined.
+        why: What went wrong.
         spent: What the attempt to refine them cost.
 
     Returns:
-        That answer, backed by the weight of all who say the same.
+        The heaviest answer of the winning group, with a problem.
     """
-    leader = _by_weight(answers, weights)[0]
-    shares = _weights(answers, weights)
-    groups = group_equal([answer.text for answer in answers])
-    same = groups[answers.index(leader)]
-    behind = [answer for answer, group in zip(answers, groups, strict=True) if group == same]
-    return Refined(
-        text=leader.text,
-        sources=(
-            leader.agent,
-            *(answer.agent for answer in _by_weight(behind, weights) if answer is not leader),
-        ),
-        confidence=min(1.0, sum(shares[answer.agent] for answer in behind) / sum(shares.values())),
-        usage=spent,
-        problems=(problem,),
-    )
+    return replace(count(answers, weights), usage=spent, problems=(f"not refined: {why}",))
 
 
-def _weights(answers: Sequence[Answer], weights: Mapping[str, float]) -> dict[str, float]:
+def voting_weights(answers: Sequence[Answer], weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weight that each agent votes with.
+
+    Args:
+        answers: The answers, all ``ok``.
+        weights: The weight of each agent; those missing, or no numbers above 0, count 0.
+
+    Returns:
+        Weights by agent; all alike when none is above 0.
+    """
     found = {answer.agent: weights.get(answer.agent, 0.0) for answer in answers}
     kept = {agent: weight if math.isfinite(weight) and weight > 0 else 0.0 for agent, weight in found.items()}
     return kept if any(kept.values()) else dict.fromkeys(kept, 1.0)
 
 
 def _by_weight(answers: Sequence[Answer], weights: Mapping[str, float]) -> list[Answer]:
-    shares = _weights(answers, weights)
+    shares = voting_weights(answers, weights)
     return sorted(answers, key=lambda answer: -shares[answer.agent])

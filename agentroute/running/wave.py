@@ -82,9 +82,11 @@ def _why(decision: RoutingDecision, what: str) -> str:
 
 
 def _plain(decision: RoutingDecision) -> tuple[RoutingDecision, tuple[str, ...]]:
-    """Make all weights finite floats: a checkpoint refuses numpy's numbers, and a vote refuses NaN."""
+    """Make all numbers finite floats: a checkpoint refuses numpy's, and a vote refuses NaN."""
     fair = all(type(w) is float and w >= 0 and math.isfinite(w) for _, w in decision.selected)
-    if fair and all(type(row.score) is float for row in decision.ranking):
+    sure = decision.confidence
+    known = sure is None or (type(sure) is float and 0.0 <= sure <= 1.0)
+    if fair and known and all(type(row.score) is float for row in decision.ranking):
         return decision, ()
     selected = tuple((str(agent), _weight(weight)) for agent, weight in decision.selected)
     ranking = tuple(
@@ -97,7 +99,17 @@ def _plain(decision: RoutingDecision) -> tuple[RoutingDecision, tuple[str, ...]]
         if odd
         else ()
     )
-    return replace(decision, selected=selected, ranking=ranking), problems
+    chance = sure is not None and 0.0 <= sure <= 1.0
+    if sure is not None and not chance:
+        problems = (*problems, f"router: its confidence of {sure} is no chance from 0 to 1; it is left out")
+    assured = None if decision.assured is None else bool(decision.assured)
+    return replace(
+        decision,
+        selected=selected,
+        ranking=ranking,
+        confidence=float(sure) if chance and sure is not None else None,
+        assured=assured if chance else None,
+    ), problems
 
 
 def _weight(weight: float) -> float:

@@ -3,80 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from knowledge.crafted import SPECS, Given, answered, builder, graph_of, ties
 from routing.folders import EMBEDDER, random_record, spec
 
-from agentroute.knowledge.build import GraphBuilder, dims, query_text
-from agentroute.knowledge.extract import RuleExtractor
-from agentroute.knowledge.graph import (
-    AGREES,
-    ANSWER_MENTIONS,
-    DIFFERS,
-    GAVE,
-    KNOWS,
-    MENTIONS,
-    RELATED,
-    RESEMBLES,
-    SUITS,
-    export,
-    to_networkx,
-)
-from agentroute.knowledge.grow import grow
+from agentroute.knowledge.build import VOICE, dims, query_text
+from agentroute.knowledge.graph import KNOWS, MENTIONS, RELATED, SUITS, export, to_networkx
 from agentroute.knowledge.team import Team
-from agentroute.types import (
-    AgentSpec,
-    Answer,
-    EffortRange,
-    Entity,
-    Extraction,
-    Message,
-    Passage,
-    Price,
-    Query,
-    Relation,
-)
-
-SPECS = (
-    spec("geo", description="Knows rivers and London.", tags=("geography",), examples=("Where is London?",)),
-    spec("sums", description="Adds integers.", price=Price(input=1.0, output=2.0)),
-    spec("poet", description="Writes poems.", effort=EffortRange(levels=("low", "high"), default="high")),
-)
-
-
-class Given:
-    """An extractor that finds what it is told."""
-
-    def __init__(self, *entities: Entity, relations: tuple[Relation, ...] = ()) -> None:
-        self.found = Extraction(entities=entities, relations=relations)
-
-    def extract(self, query: Query) -> Extraction:
-        return self.found
-
-
-def builder(specs=SPECS, record=None, extractor=None):
-    return GraphBuilder(Team.build(specs, EMBEDDER), EMBEDDER, extractor or RuleExtractor(), record)
-
-
-def graph_of(text, specs=SPECS, **more):
-    return builder(specs, **more).build([Query(text=text)])[0]
-
-
-def ties(graph, edge_type):
-    """Edges by the names at their ends."""
-    (heads, tails), weights = graph.edge_index[edge_type], graph.edge_weight[edge_type]
-    source, target = graph.names[edge_type[0]], graph.names[edge_type[2]]
-    return [(source[h], target[t], float(w)) for h, t, w in zip(heads, tails, weights, strict=True)]
-
-
-def answered(graph, *texts, agents=None, statuses=None):
-    given = [
-        Answer(agent=(agents or graph.names["agent"])[i], text=text, status=(statuses or ["ok"] * 99)[i])
-        for i, text in enumerate(texts)
-    ]
-    return grow(graph, given, EMBEDDER.embed([a.text for a in given]).reshape(-1, EMBEDDER.dim))
-
+from agentroute.types import AgentSpec, Entity, Message, Passage, Query, Relation
 
 STRANGE = {
     "empty": "",
@@ -97,7 +34,7 @@ STRANGE = {
 def test_any_text_becomes_a_graph(text, specs):
     query = Query(text=text, context=(Passage(text=text[:5000]),), history=(Message(role="user", text=text),))
     graph = builder(specs, random_record(np.random.default_rng(0), ("geo", "sums"))).build([query])[0]
-    graph = answered(graph, text[:5000], agents=["geo"])
+    graph = answered(graph, text, text[:50], agents=["geo", "geo"], context=query.context)
     for kind, width in dims(EMBEDDER.dim).items():
         assert graph.x[kind].shape == (graph.count(kind), width)
         assert graph.x[kind].dtype == np.float32
@@ -155,8 +92,7 @@ def test_a_tie_by_card_and_one_by_record_are_both_shown():
         np.array(score),
         [None] * 20,
         [["London"]] * 5 + [["Rome"]] * 15,
-        np.full((20, 2), np.nan),
-        np.full((20, 2), np.nan),
+        *(np.full((20, 2), np.nan) for _ in ("cost", "latency", "tokens")),
     )
     graph = graph_of("x", record=record, extractor=Given(Entity(name="London", kind="name")))
     assert len(ties(graph, KNOWS)) == 3  # geo by card and by record, sums by record
@@ -197,6 +133,13 @@ def test_a_batch_of_graphs_equals_its_singles():
             np.testing.assert_allclose(alone.x[kind], graph.x[kind], atol=1e-6)
 
 
+def test_an_agents_voice_is_in_what_is_known_of_it_and_a_newcomer_has_the_usual_one():
+    record = random_record(np.random.default_rng(1), ("geo", "sums"))
+    record = replace(record, voice=np.array([1.5, -0.5], np.float32))
+    graph = graph_of("Which old river is in London?", record=record)
+    assert graph.suits[:, VOICE].tolist() == [1.5, -0.5, 0.5]
+
+
 def test_newcomers_start_where_the_pool_stands_and_say_so():
     record = random_record(np.random.default_rng(1), ("geo", "sums"))
     graph = graph_of("Which old river is in London?", record=record)
@@ -234,52 +177,6 @@ def test_price_effort_and_kind_are_features():
     )
     plain = Team.build(rows, EMBEDDER).x[:, EMBEDDER.dim :]
     assert len({tuple(row) for row in plain.tolist()}) == 4
-
-
-# ---------------------------------------------------------------------------- answers
-
-
-def test_equal_answers_agree_and_others_differ():
-    graph = answered(graph_of("Capital?"), "Paris", "paris.", "Rome")
-    assert {(a, b) for a, b, _ in ties(graph, AGREES)} == {
-        ("geo: Paris", "sums: paris."),
-        ("sums: paris.", "geo: Paris"),
-    }
-    different = {(a, b) for a, b, _ in ties(graph, DIFFERS)}
-    assert len(different) == 4
-    assert all("poet: Rome" in pair for pair in different)
-    assert {(a, b) for a, b, _ in ties(graph, RESEMBLES)} <= different
-
-
-def test_an_answer_is_tied_to_its_agent_and_to_what_it_mentions():
-    found = Given(Entity(name="London", kind="name"), Entity(name="Rome", kind="name"))
-    graph = answered(graph_of("x", extractor=found), "not in london", "no", agents=["poet", "geo"])
-    assert ties(graph, GAVE) == [("poet", "poet: not in london", 1.0), ("geo", "geo: no", 1.0)]
-    assert ties(graph, ANSWER_MENTIONS) == [("poet: not in london", "London", 1.0)]
-
-
-def test_answers_of_strangers_are_left_out_and_failures_stay():
-    graph = answered(
-        graph_of("x"), "Rome", "", "Rome", agents=["stranger", "geo", "sums"], statuses=["ok", "failed", "ok"]
-    )
-    assert graph.names["answer"] == ("geo: ", "sums: Rome")
-    assert [agent for agent, _, _ in ties(graph, GAVE)] == ["geo", "sums"]
-    assert not ties(graph, AGREES) and not ties(graph, DIFFERS) and not ties(graph, RESEMBLES)
-
-
-def test_no_answer_leaves_the_graph_as_it_was():
-    graph = graph_of("Which river is in London?")
-    for same in (answered(graph), answered(graph, "x", agents=["stranger"])):
-        assert str(same) == str(graph)
-        assert same.x["answer"].shape == graph.x["answer"].shape
-
-
-def test_growing_changes_nothing_in_place():
-    graph = graph_of("Which river is in London?")
-    before = str(graph), {kind: x.copy() for kind, x in graph.x.items()}
-    answered(graph, "London", "Rome")
-    assert str(graph) == before[0]
-    assert all(np.array_equal(graph.x[kind], x) for kind, x in before[1].items())
 
 
 def test_earlier_turns_stand_in_a_querys_text():

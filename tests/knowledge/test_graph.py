@@ -10,15 +10,20 @@ import pytest
 from routing.folders import random_graphs
 
 from agentroute.knowledge.graph import (
+    BASE_TYPES,
     EDGE_TYPES,
     FORWARD,
+    GROWN_TYPES,
+    HOLDS,
     METADATA,
     NODE_TYPES,
+    WITHIN,
     KnowledgeGraph,
     export,
     reverse,
     to_networkx,
 )
+from agentroute.knowledge.hetero import collate
 
 GRAPHS = [*random_graphs(0, answers=6), *random_graphs(1, agents=1), *random_graphs(2, record=False)]
 
@@ -36,10 +41,14 @@ def test_the_schema_is_fixed():
             ("entity", "rev_knows", "agent"),
             ("agent", "gave", "answer"),
             ("answer", "rev_gave", "agent"),
+            ("answer", "answers", "query"),
+            ("query", "rev_answers", "answer"),
             ("answer", "mentions", "entity"),
             ("entity", "rev_mentions", "answer"),
             ("answer", "agrees", "answer"),
             ("answer", "resembles", "answer"),
+            ("answer", "within", "answer"),
+            ("answer", "holds", "answer"),
             ("answer", "differs", "answer"),
         ],
     )
@@ -52,29 +61,44 @@ def test_every_edge_type_runs_back_and_every_node_type_receives():
     assert {target for _, _, target in EDGE_TYPES} == set(NODE_TYPES)
 
 
+def test_what_is_read_before_any_answer_names_none_and_both_stages_read_all_there_is():
+    assert not any("answer" in (source, target) for source, _, target in BASE_TYPES)
+    assert set(BASE_TYPES) | set(GROWN_TYPES) == set(EDGE_TYPES)
+    assert {target for _, _, target in GROWN_TYPES} == set(NODE_TYPES)
+
+
+def edges_of(graph):
+    """Every edge type of one graph as (source, target, weight) triples, as a network gets them."""
+    return {
+        kind: list(zip(*edges.index.tolist(), edges.weight.tolist(), strict=True))
+        for kind, edges in collate([graph]).edges.items()
+    }
+
+
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_edges_join_nodes_that_are_there(graph):
     for kind in NODE_TYPES:
         assert len(graph.x[kind]) == len(graph.names[kind]) == graph.count(kind)
         assert np.isfinite(graph.x[kind]).all()
-    for (source, _, target), (index, weight) in graph.both_ways().items():
-        assert index.shape == (2, len(weight))
-        assert np.isfinite(weight).all()
-        assert ((index >= 0) & (index < [[graph.count(source)], [graph.count(target)]])).all()
-    assert list(graph.both_ways()) == list(EDGE_TYPES)
+    assert set(edges_of(graph)) == set(EDGE_TYPES)
+    for (source, _, target), ties in edges_of(graph).items():
+        for head, tail, weight in ties:
+            assert 0 <= head < graph.count(source)
+            assert 0 <= tail < graph.count(target)
+            assert np.isfinite(weight)
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_a_reverse_edge_is_its_edge_turned_round(graph):
-    edges = graph.both_ways()
+    edges = edges_of(graph)
     for forward in FORWARD:
-        (index, weight), (back, back_weight) = edges[forward], edges[reverse(forward)]
-        if reverse(forward) == forward:  # a tie within one node type already runs both ways
-            there = {(a, b, w) for a, b, w in zip(*index.tolist(), weight.tolist(), strict=True)}
-            assert there == {(b, a, w) for a, b, w in there}
+        turned = [(tail, head, weight) for head, tail, weight in edges[forward]]
+        if forward in (WITHIN, HOLDS):  # each is the other turned round
+            assert sorted(turned) == sorted(edges[HOLDS if forward == WITHIN else WITHIN])
+        elif reverse(forward) == forward:  # a tie within one node type runs both ways itself
+            assert sorted(turned) == sorted(edges[forward])
         else:
-            assert back.tolist() == index[::-1].tolist()
-            assert back_weight.tolist() == weight.tolist()
+            assert turned == edges[reverse(forward)]
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,8 +37,7 @@ def made(score, tasks=None, entities=None, vectors=None):
         score,
         tasks or [None] * queries,
         entities or [[]] * queries,
-        np.full(score.shape, np.nan),
-        np.full(score.shape, np.nan),
+        *(np.full(score.shape, np.nan) for _ in ("cost", "latency", "tokens")),
     )
 
 
@@ -56,6 +56,8 @@ def drop(record: TrackRecord, row: int) -> TrackRecord:
         entity_of=pairs,
         cost_usd=record.cost_usd,
         latency_s=record.latency_s,
+        length=record.length,
+        voice=record.voice,
     )
 
 
@@ -228,11 +230,42 @@ def test_a_batch_of_queries_equals_its_singles():
 def test_costs_are_means_of_what_is_known():
     cost = np.array([[1.0, np.nan], [3.0, np.nan]])
     record = TrackRecord.build(
-        AGENTS[:2], EMBEDDER.embed(["x", "y"]), np.ones((2, 2)), [None] * 2, [[]] * 2, cost, cost
+        AGENTS[:2], EMBEDDER.embed(["x", "y"]), np.ones((2, 2)), [None] * 2, [[]] * 2, cost, cost, cost
     )
     assert record.cost_usd[0] == 2.0
     assert np.isnan(record.cost_usd[1])
     assert record.latency_s[0] == 2.0
+
+
+def test_lengths_are_those_of_what_was_written():
+    tokens = np.array([[9.0, np.nan, 0.0], [99.0, np.nan, 7.0], [np.nan, np.nan, 7.0]])
+    nothing = np.full((3, 3), np.nan)
+    record = TrackRecord.build(
+        AGENTS,
+        EMBEDDER.embed(["x", "y", "z"]),
+        np.ones((3, 3)),
+        [None] * 3,
+        [[]] * 3,
+        nothing,
+        nothing,
+        tokens,
+    )
+    # Code that runs here writes no tokens: a 0 is no length.
+    assert record.length[0, [0, 2]] == pytest.approx([(np.log(10) + np.log(100)) / 2, np.log(8)], abs=1e-5)
+    assert record.length[1, [0, 2]] == pytest.approx([np.log(10) / 2, 0.0], abs=1e-5)
+    assert np.isnan(record.length[:, 1]).all()
+    assert record.voice.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_record_survives_its_file():
+    record = random_record(np.random.default_rng(3), AGENTS, 40)
+    record = replace(record, voice=np.array([0.5, -1.0, 2.0], np.float32))
+    again = TrackRecord.restore(record.names(), record.arrays())
+    for name in record.arrays():
+        assert np.array_equal(getattr(again, name), getattr(record, name), equal_nan=name != "task"), name
+    assert (again.agents, again.tasks, again.entities) == (record.agents, record.tasks, record.entities)
+    with pytest.raises(KeyError, match="voice"):
+        TrackRecord.restore(record.names(), {k: v for k, v in record.arrays().items() if k != "voice"})
 
 
 def test_log_odds_stay_finite_at_both_ends():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,6 @@ from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import KnowledgeGraph
-from agentroute.knowledge.grow import grow
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
 from agentroute.knowledge.vectors import unit
@@ -28,7 +28,7 @@ from agentroute.outcomes import (
 )
 from agentroute.registry import AgentRegistry
 from agentroute.routing.router import GraphRouter
-from agentroute.types import AgentSpec, Answer, Price, Query
+from agentroute.types import AgentSpec, Answer, Passage, Price, Query, Usage
 
 if TYPE_CHECKING:
     import torch
@@ -151,29 +151,74 @@ def random_record(rng: np.random.Generator, agents: tuple[str, ...], queries: in
         [[entity.name for entity in RuleExtractor().extract(query).entities] for query in asked],
         np.full(score.shape, 0.01),
         np.full(score.shape, 1.0),
+        rng.integers(1, 400, score.shape).astype(np.float64),
     )
 
 
-def random_graphs(seed: int, agents: int = 5, answers: int = 0, record: bool = True) -> list[KnowledgeGraph]:
-    """Graphs of a few questions, grown by random answers."""
+TEXTS = ("Was Ada Lovelace born in London in 1815?", "Which old river is number 7?", "?", "a prime")
+SAID = ("London", "the river Rhine", "yes", "", "no", "17", "I don't know", "london.", "['a', 'b']")
+
+
+def random_answers(
+    rng: np.random.Generator, agents: Sequence[AgentSpec], count: int, said: Sequence[str] = SAID
+) -> list[Answer]:
+    """Some answers, each of another agent while there are enough; some of unknown length."""
+    order = rng.permutation(len(agents))
+    return [
+        Answer(
+            agent=agents[int(order[i % len(agents)])].id,
+            text=(text := str(rng.choice(said))),
+            status="ok" if text else "skipped",
+            usage=Usage(output_tokens=None if rng.random() < 0.2 else int(rng.integers(500))),
+        )
+        for i in range(count)
+    ]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Graphs of a few questions, and what came back to each."""
+
+    builder: GraphBuilder
+    queries: list[Query]
+    graphs: list[KnowledgeGraph]
+    answers: list[list[Answer]]
+
+    def grow(self, row: int, answered: Collection[str] | None = None) -> KnowledgeGraph:
+        """Grow one graph by the answers of some agents, or of all."""
+        given = [a for a in self.answers[row] if answered is None or a.agent in answered]
+        return self.builder.grow(self.graphs[row], self.queries[row], given)
+
+
+def random_grown(
+    seed: int, agents: int = 5, answers: int = 0, record: bool = True, said: Sequence[str] = SAID
+) -> Grown:
+    """A few questions, each with up to so many random answers; the first names no entity."""
     rng = np.random.default_rng(seed)
     specs = tuple(
         spec(f"agent-{i}", description=f"Knows {rng.choice(FILLERS)} things.") for i in range(agents)
     )
     known = random_record(rng, tuple(s.id for s in specs[: max(1, agents - 1)])) if record else None
-    builder = GraphBuilder(Team.build(specs, EMBEDDER), EMBEDDER, RuleExtractor(), known)
-    texts = ("Was Ada Lovelace born in London in 1815?", "Which old river is number 7?", "?", "a prime")
-    queries = [Query(text=text, task=str(rng.choice(list(TOPICS)))) for text in texts]
-    said = ("London", "the river Rhine", "yes", "", "no", "17", "I don't know", "london.")
-    grown = []
-    for graph in builder.build([Query(text="???"), *queries]):
-        given = [
-            Answer(agent=str(rng.choice(specs).id), text=str(rng.choice(said)), status="ok")  # type: ignore[arg-type]
-            for _ in range(int(rng.integers(answers + 1)) if answers else 0)
-        ]
-        vectors = EMBEDDER.embed([answer.text for answer in given])
-        grown.append(grow(graph, given, vectors.reshape(-1, EMBEDDER.dim)) if answers else graph)
-    return grown
+    if known is not None:
+        known = replace(known, voice=rng.normal(size=len(known.agents)).astype(np.float32))
+    read = bool(seed % 2)
+    builder = GraphBuilder(Team.build(specs, EMBEDDER), EMBEDDER, RuleExtractor(), known, read_answers=read)
+    passages = (Passage(title="Lovelace", text="She was born in London in 1815."),)
+    queries = [
+        Query(text="???"),
+        *(Query(text=text, task=str(rng.choice(list(TOPICS)))) for text in TEXTS),
+        Query(text=TEXTS[0], context=passages),
+    ]
+    given = [random_answers(rng, specs, int(rng.integers(answers + 1)), said) for _ in queries]
+    return Grown(builder, queries, builder.build(queries), given)
+
+
+def random_graphs(
+    seed: int, agents: int = 5, answers: int = 0, record: bool = True, said: Sequence[str] = SAID
+) -> list[KnowledgeGraph]:
+    """The graphs of ``random_grown``, with all their answers."""
+    grown = random_grown(seed, agents, answers, record, said)
+    return [grown.grow(row) for row in range(len(grown.graphs))]
 
 
 def table_of(score: np.ndarray, answers: Sequence[Sequence[str | None]], **more: np.ndarray) -> OutcomeTable:
