@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DATA ?= ../shared/data
 # Arrow keys, colours and progress are for people: everything here also runs without a terminal.
 export PYTHONUNBUFFERED := 1
 
@@ -34,8 +33,14 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# How fast; and with DATA=DIR, outcome folders, how good: that takes hours, and goes on where it was stopped.
 bench: setup
 	$(BIN)/python benchmarks/speed.py
+ifdef DATA
+	mkdir -p runs
+	$(BIN)/python benchmarks/quality.py --data "$(DATA)" --json runs/quality.json \
+		--markdown runs/quality.md --pictures runs/quality
+endif
 
 clean:
 	rm -rf $(VENV) routers runs

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any, cast
 
 from agentroute.errors import (
     AgentRouteError,
@@ -52,10 +53,15 @@ class AgentRoute:
         effort: Decides the reasoning effort of each model call; each agent's default when it is ``None``.
         limits: The caps of each run.
         allow: Modules whose code the registry may name, beside ``agentroute.workbench``.
+        preset: One way of asking that the trained router is held to, such as ``growing`` or ``cascade``; see
+            ``GraphRouter.with_preset``. By default the one that validation chose.
+        target_coverage: Share of the answers that the router calls sure which are to be right, above 0 and
+            below 1. A result that does not keep this promise says ``not assured`` in its problems, and is
+            ``degraded``.
 
     Raises:
         RegistryError: The registry names code that is not allowed.
-        InputError: An argument is of another type.
+        InputError: An argument is of another type, or the router has no such preset, or cannot promise that.
     """
 
     def __init__(
@@ -67,6 +73,8 @@ class AgentRoute:
         effort: EffortRouter | None = None,
         limits: Limits = _NO_LIMITS,
         allow: Sequence[str] = (),
+        preset: str | None = None,
+        target_coverage: float | None = None,
     ) -> None:
         if not isinstance(registry, AgentRegistry):
             raise InputError(
@@ -80,6 +88,7 @@ class AgentRoute:
         self.registry, self.limits = registry, limits
         self._team = build_team(registry, allow)
         self._caveats = () if router is not None else (NO_ROUTER,)
+        router, self._target_coverage = _held_to(router, preset, target_coverage), target_coverage
         self._router, self._client, self._effort = router, client, effort
         self._owns_client = client is None
         self._compiled: Any = None
@@ -97,6 +106,8 @@ class AgentRoute:
         limits: Limits = _NO_LIMITS,
         client: ChatClient | None = None,
         effort: EffortRouter | None = None,
+        preset: str | None = None,
+        target_coverage: float | None = None,
     ) -> AgentRoute:
         """Read a registry, and a trained router if there is one.
 
@@ -107,6 +118,8 @@ class AgentRoute:
             limits: The caps of each run.
             client: For model calls, instead of litellm.
             effort: Decides the reasoning effort of each model call.
+            preset: One way of asking that the trained router is held to, such as ``growing``.
+            target_coverage: Share of the answers that the router calls sure which are to be right.
 
         Returns:
             A team that is ready to run.
@@ -114,11 +127,21 @@ class AgentRoute:
         Raises:
             RegistryError: The registry breaks a rule, or names code that is not allowed.
             RouterFileError: The router cannot be read or does not fit.
+            InputError: The router has no such preset, or cannot promise that.
         """
         registry = AgentRegistry.from_yaml(path)
         if isinstance(router, (str, os.PathLike)):
             router = load_router(router)
-        return cls(registry, router, client=client, effort=effort, limits=limits, allow=allow)
+        return cls(
+            registry,
+            router,
+            client=client,
+            effort=effort,
+            limits=limits,
+            allow=allow,
+            preset=preset,
+            target_coverage=target_coverage,
+        )
 
     @property
     def agents(self) -> tuple[AgentSpec, ...]:
@@ -247,6 +270,7 @@ class AgentRoute:
             self.limits,
             client=self._chat_client,
             caveats=self._caveats,
+            target_coverage=self._target_coverage,
         )
 
     async def aclose(self) -> None:
@@ -302,18 +326,43 @@ class AgentRoute:
             await self.aclose()  # the connections belong to this event loop, which ends here
 
 
-def load_router(path: str | os.PathLike[str]) -> Router:
+def load_router(path: str | os.PathLike[str], preset: str | None = None) -> Router:
     """Load a trained router.
 
     Args:
         path: The folder it was saved to.
+        preset: One way of asking to hold it to, such as ``growing``; see ``GraphRouter.with_preset``.
 
     Returns:
         The router.
 
     Raises:
         RouterFileError: It cannot be read or does not fit.
+        InputError: It has no such preset.
     """
     from agentroute.routing.router import GraphRouter
 
-    return GraphRouter.load(path)
+    router = GraphRouter.load(path)
+    return router if preset is None else router.with_preset(preset)
+
+
+def _held_to(router: Router | None, preset: str | None, target_coverage: float | None) -> Router | None:
+    """Hold a router to a way of asking, then to a promise: each way keeps it from another confidence on."""
+    if preset is not None:
+        if not isinstance(preset, str):
+            raise InputError(f"preset is {preset!r}; it takes a name, such as 'growing'")
+        router = _trained("preset", preset, router, "with_preset")(preset)
+    if target_coverage is not None:
+        given: object = target_coverage
+        if isinstance(given, bool) or not isinstance(given, Real):
+            raise InputError(f"target_coverage is {target_coverage!r}; it takes a share above 0 and below 1")
+        router = _trained("target_coverage", target_coverage, router, "assuring")(float(target_coverage))
+    return router
+
+
+def _trained(name: str, value: object, router: Router | None, method: str) -> Callable[[Any], Router]:
+    found = getattr(router, method, None)
+    if not callable(found):
+        whose = "there is none" if router is None else f"{type(router).__name__} has no {method}()"
+        raise InputError(f"{name}={value!r} needs a router made by `agentroute train`; {whose}")
+    return cast("Callable[[Any], Router]", found)

@@ -182,7 +182,11 @@ FROM_REPORT: Mapping[str, tuple[str, str, str | None]] = {
     "acar": ("agreement alone stops (ACAR's way)", "agentroute_acar", None),
     "cascade": ("cheapest first until sure (a cascade)", "agentroute_cascade", None),
     "growing": ("many rounds", "agentroute_growing", None),
-    "query_only": ("no graph: the query's vector alone, top 1; everybody: its vote", "query_only", "weighted_vote"),
+    "query_only": (
+        "no graph: the query's vector alone, top 1; everybody: its vote",
+        "query_only",
+        "weighted_vote",
+    ),
 }
 """Changes that ``evaluate`` measures anyway: title, the policy, and the policy that asks everybody."""
 

@@ -1,8 +1,8 @@
 """The same router with heterogeneous graph transformers (arXiv 2003.01332) where ours has relational layers.
 
-AgentRouter's way of passing messages: attention over each neighbourhood, edge weights not read. All else stays:
-features, heads, losses, what validation chooses from. Deciding needs torch here, so it is no more than a
-comparison.
+AgentRouter's way of passing messages: attention over each neighbourhood, edge weights not read. All else
+stays: features, heads, losses, what validation chooses from. Deciding needs torch here, so it is no more than
+a comparison.
 """
 
 from __future__ import annotations

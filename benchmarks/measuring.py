@@ -39,8 +39,8 @@ class Bound:
 
     Args:
         calls: Agents asked per query, in the mean.
-        cost: Price per query, in the mean, as a multiple of the best single agent's; where dollars are unknown
-            or all zero, a call is the price.
+        cost: Price per query, in the mean, as a multiple of the best single agent's; where dollars are
+            unknown or all zero, a call is the price.
         preset: One way of asking, by its name in ``choose.PRESETS``.
     """
 
@@ -121,9 +121,7 @@ class Exam:
         if not len(rows):
             raise InputError(f"{folder.path}: no query that training left out was answered by every agent")
         clusters, table = cluster_of(table)[rows], table.take(rows)
-        return cls(
-            table=table, groups=answer_groups(table), clusters=clusters, growth=router.growth(table)
-        )
+        return cls(table=table, groups=answer_groups(table), clusters=clusters, growth=router.growth(table))
 
     def replay(self, router: GraphRouter) -> Replay:
         """Say what a router would have scored."""
@@ -226,7 +224,7 @@ def _held(
     seed: int,
     tell: Progress,
 ) -> tuple[GraphRouter, Replay, Policies]:
-    """Hold the router back: what it is then, what came of it, and all policies beside it as ``agentroute``."""
+    """Hold the router back; return it, what came of it, and it as ``agentroute`` among all policies."""
     if bound.preset is not None:
         held = router.with_preset(bound.preset)
         got = exam.replay(held)
@@ -242,8 +240,8 @@ def _held(
     assert own is not None
     if abs(own.score - got.score.mean()) > 1e-6 or abs(own.calls - got.calls.mean()) > 1e-6:
         raise RuntimeError(
-            f"evaluate says {own.score:.6f} with {own.calls:.4f} calls, its replay here {got.score.mean():.6f} "
-            f"with {got.calls.mean():.4f}; hold() no longer does what evaluate does"
+            f"evaluate says {own.score:.6f} with {own.calls:.4f} calls, its replay here "
+            f"{got.score.mean():.6f} with {got.calls.mean():.4f}; hold() no longer does what evaluate does"
         )
     return held, got, policies
 

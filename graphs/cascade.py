@@ -1,4 +1,8 @@
-"""A ladder, for a LangGraph server: the cheapest agent first, the next while no two answers agree."""
+"""A ladder, for a LangGraph server: the cheapest agent first, the next while no answer is good enough.
+
+A router trained into ``routers/workbench`` is used when it is there, held to the preset ``cascade``: it says
+how likely each answer is right. Without one an answer is good enough when another agent has given it too.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from agentroute.pipeline import AgentRoute
 from agentroute.types import AgentSpec, Answer, Limits, Query, Ranked, Router, RoutingDecision
 
 ROOT = Path(__file__).resolve().parent.parent
+ROUTER = ROOT / "routers" / "workbench"
 RUNGS = 5
 LIMITS = Limits(max_rounds=RUNGS)
 
@@ -72,6 +77,8 @@ def _price(row: Ranked) -> float:
 
 def _team() -> AgentRoute:
     path = ROOT / "agents" / "workbench.yaml"
+    if ROUTER.exists():
+        return AgentRoute.from_yaml(path, router=ROUTER, preset="cascade", limits=LIMITS)
     ranking = AgentRoute.from_yaml(path).router
     return AgentRoute.from_yaml(path, router=Cascade(ranking), limits=LIMITS)
 

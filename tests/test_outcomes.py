@@ -320,6 +320,24 @@ def test_the_table_says_what_the_records_say(tmp_path_factory: pytest.TempPathFa
     assert set(table.sparse_agents(0.5)) == {AGENTS[a] for a in range(3) if table.ran[:, a].mean() < 0.5}
 
 
+@settings(patient, max_examples=30)
+@given(st.lists(cells, max_size=25))
+def test_each_run_of_a_query_is_a_row_of_its_own(tmp_path_factory: pytest.TempPathFactory, made: list) -> None:
+    written = [
+        Outcome(query=f"q{q}", agent=AGENTS[a], score=score, answer=answer) for q, a, score, answer in made
+    ]
+    opened = OutcomeFolder.open(folder(tmp_path_factory.mktemp("t"), *written))
+    runs, means = opened.table(each_run=True), opened.table()
+    assert runs.queries[:4] == means.queries
+    assert runs.ran[4:].any(axis=1).all()  # a later run has a row only where somebody ran again
+    for q in range(4):
+        mine = np.array([row.query.id == f"q{q}" for row in runs.queries])
+        for a in range(3):
+            scores = [score for i, j, score, _ in made if (i, j) == (q, a) and score is not None]
+            found = runs.score[mine, a]
+            assert sorted(found[~np.isnan(found)].tolist()) == pytest.approx(sorted(scores), abs=1e-6)
+
+
 def test_rows_and_columns_can_be_picked(tmp_path: Path) -> None:
     written = [
         Outcome(query=f"q{q}", agent=agent, score=q / 4, answer=f"{q}{agent}", latency_s=a)

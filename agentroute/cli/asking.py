@@ -10,8 +10,20 @@ from typing import Annotated, Any
 
 import typer
 
-from agentroute.cli.options import Allow, Deadline, Json, MaxCost, Registry, Router, allowed, registry_path
-from agentroute.cli.output import dollars, only_ours, plain, print_json, print_table, tell
+from agentroute.cli.following import Follower, rounds
+from agentroute.cli.options import (
+    Allow,
+    Deadline,
+    Json,
+    MaxCost,
+    Preset,
+    Registry,
+    Router,
+    TargetCoverage,
+    allowed,
+    registry_path,
+)
+from agentroute.cli.output import dollars, only_ours, plain, print_json, print_table, shortened, tell
 from agentroute.types import RunResult
 
 STRICT_CODE = 10
@@ -59,21 +71,31 @@ def ask(
     max_cost_usd: MaxCost = None,
     deadline: Deadline = None,
     max_rounds: Annotated[int | None, typer.Option(help="Waves of agents at most.", min=1)] = None,
+    preset: Preset = None,
+    target_coverage: TargetCoverage = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell each round and answer while the run goes on.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help=f"Exit with {STRICT_CODE} when anything went wrong on the way.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Answer a question with the team, and show who was asked."""
-    team = _team(registry, router, allow, _limits(max_cost_usd, deadline, max_rounds))
-    with only_ours():
-        result = team.run(query)
+    """Answer a question with the team, and show who was asked, round by round."""
+    limits = _limits(max_cost_usd, deadline, max_rounds)
+    team = _team(registry, router, allow, limits, preset, target_coverage)
+    follower = Follower(tell if verbose else None)
+    try:
+        with only_ours():
+            result = follower.run(team, query)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(follower.interrupted()) from None
     if as_json:
         from agentroute.types import to_plain
 
         print_json(to_plain(result))
     else:
-        _show(result)
+        _show(result, told=verbose)
     if strict and result.status != "complete":
         raise typer.Exit(STRICT_CODE)
 
@@ -84,12 +106,15 @@ def route(
     router: Router = None,
     allow: Allow = None,
     max_cost_usd: MaxCost = None,
+    preset: Preset = None,
+    target_coverage: TargetCoverage = None,
     as_json: Json = False,
 ) -> None:
     """Say who would be asked, and ask nobody."""
     from agentroute.pipeline import NO_ROUTER
 
-    decision = _team(registry, router, allow, _limits(max_cost_usd)).route(query)
+    team = _team(registry, router, allow, _limits(max_cost_usd), preset, target_coverage)
+    decision = team.route(query)
     if as_json:
         from agentroute.types import to_plain
 
@@ -121,27 +146,39 @@ def _limits(
     return Limits(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
-def _team(registry: Path | None, router: Path | None, allow: list[str] | None, limits: Any) -> Any:
+def _team(
+    registry: Path | None,
+    router: Path | None,
+    allow: list[str] | None,
+    limits: Any,
+    preset: str | None,
+    target_coverage: float | None,
+) -> Any:
     from agentroute.pipeline import AgentRoute
 
-    return AgentRoute.from_yaml(registry_path(registry), router, allow=allowed(allow), limits=limits)
+    return AgentRoute.from_yaml(
+        registry_path(registry),
+        router,
+        allow=allowed(allow),
+        limits=limits,
+        preset=preset,
+        target_coverage=target_coverage,
+    )
 
 
-def _show(result: RunResult) -> None:
+def _show(result: RunResult, told: bool) -> None:
     typer.echo(plain(result.answer))
     typer.echo("")
     weights = result.decisions[-1].weights if result.decisions else {}
     rows = []
     for answer in result.answers:
-        said = (
-            answer.text if answer.status == "ok" else f"({answer.status.replace('_', ' ')}: {answer.error})"
-        )
         seconds = "" if answer.latency_s is None else f"{answer.latency_s:.2f}"
-        line = " ".join(plain(said).split())
-        short = line if len(line) <= 48 else f"{line[:47]}…"
         weight = f"{weights.get(answer.agent, 0.0):.2f}" if answer.status == "ok" else ""
-        rows.append((answer.agent, short, weight, seconds, dollars(answer.usage.cost_usd)))
+        rows.append((answer.agent, shortened(answer), weight, seconds, dollars(answer.usage.cost_usd)))
     print_table(("agent", "answer", "weight", "seconds", "cost"), rows, words=2)
+    if not told:
+        for line in rounds(result.decisions):
+            typer.echo(line)
     confidence = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
     typer.echo(f"{result.status}{confidence}, cost {dollars(result.usage.cost_usd)}, run {result.run_id}")
     for line in result.problems:

@@ -10,7 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from agentroute.cli.options import Allow, Deadline, Json, MaxCalls, MaxCost, Seed, Without, allowed
+from agentroute.cli.options import (
+    Allow,
+    Deadline,
+    Json,
+    MaxCalls,
+    MaxCost,
+    Seed,
+    TargetCoverage,
+    Without,
+    allowed,
+)
 from agentroute.cli.output import dollars, only_ours, print_json, print_table, tell
 from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, InputError, MissingExtraError
 
@@ -149,6 +159,7 @@ def evaluate(
     ] = None,
     max_calls: MaxCalls = None,
     max_cost_usd: MaxCost = None,
+    target_coverage: TargetCoverage = None,
     without: Without = None,
     seed: Seed = 0,
     no_control: Annotated[
@@ -175,6 +186,7 @@ def evaluate(
             seed=seed,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
+            target_coverage=target_coverage,
             without=tuple(without or ()),
             control=not no_control,
             progress=bar,

@@ -26,6 +26,12 @@ def _not_negative(value: float | None) -> float | None:
     return value
 
 
+def _share(value: float | None) -> float | None:
+    if value is not None and not 0 < value < 1:
+        raise typer.BadParameter(f"{value} is not a share above 0 and below 1")
+    return value
+
+
 Registry = Annotated[
     Path | None, typer.Option("--registry", "-r", help="The team; ./agents.yaml when not given.")
 ]
@@ -48,6 +54,23 @@ Deadline = Annotated[
 MaxCalls = Annotated[
     float | None,
     typer.Option("--max-calls", help="Agents asked a query, in the mean.", callback=_positive),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="Hold the trained router to growing, top1, one_round, acar, cascade or all.",
+        metavar="NAME",
+    ),
+]
+TargetCoverage = Annotated[
+    float | None,
+    typer.Option(
+        "--target-coverage",
+        help="Share of the answers called sure that are to be right, such as 0.9.",
+        callback=_share,
+        metavar="SHARE",
+    ),
 ]
 Without = Annotated[
     list[str] | None,

@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from agentroute.types import Answer
+
 
 def print_json(data: Any) -> None:
     """Print one JSON document."""
@@ -56,6 +58,13 @@ def print_table(
 def plain(text: str) -> str:
     """Return text without the control characters that could command a terminal; line ends and tabs stay."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def shortened(answer: Answer) -> str:
+    """Write what an agent said, or why it said nothing, in one short line."""
+    said = answer.text if answer.status == "ok" else f"({answer.status.replace('_', ' ')}: {answer.error})"
+    line = " ".join(plain(said).split())
+    return line if len(line) <= 48 else f"{line[:47]}…"
 
 
 def dollars(cost: float | None) -> str:

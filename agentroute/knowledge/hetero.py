@@ -62,6 +62,8 @@ class GraphBatch:
         suits: Agent features that hold for one query. Shapes: ``(agents, SUITS_DIM)``.
         batch: The graph that each node belongs to, per type, ascending. Shapes: ``(nodes,)``.
         gave: The agent node behind each answer node. Shapes: ``(answers,)``.
+        team: Features of the agents of one graph, when all graphs have the same ones. Shapes: ``(agents of a
+            graph, features)``.
     """
 
     x: Mapping[str, Floats]
@@ -69,6 +71,7 @@ class GraphBatch:
     suits: Floats
     batch: Mapping[str, Indices]
     gave: Indices
+    team: Floats | None = None
 
     @property
     def size(self) -> int:
@@ -195,6 +198,7 @@ class PackedGraphs:
             suits=self._suits if len(rows) == len(self) == 1 else self._suits[node["agent"]],
             batch=batch,
             gave=gave,
+            team=self._x["agent"] if self._one_team else None,
         )
 
     def _take(self, kind: str, nodes: Indices) -> Floats:
@@ -255,8 +259,8 @@ def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph] | GraphBatch) ->
         graphs: One graph, several to join, or a batch.
 
     Returns:
-        Node stores with ``x`` and ``batch``, the agent store with ``suits``, the answer store with
-        ``gave``, and one edge store per edge type, reverses and empty ones included, with ``edge_index``,
+        Node stores with ``x`` and ``batch``, the agent store with ``suits`` (and ``team``, the rows that
+        repeat, when all graphs have the same agents), the answer store with ``gave``, and one edge store per edge type, reverses and empty ones included, with ``edge_index``,
         ``edge_weight`` and ``edge_share``.
     """
     import torch  # only training needs it
@@ -270,6 +274,8 @@ def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph] | GraphBatch) ->
         data[kind].x = torch.from_numpy(np.ascontiguousarray(union.x[kind]))
         data[kind].batch = torch.from_numpy(union.batch[kind])
     data["agent"].suits = torch.from_numpy(union.suits)
+    if union.team is not None:
+        data["agent"].team = torch.from_numpy(union.team)
     data["answer"].gave = torch.from_numpy(union.gave)
     for edge_type in EDGE_TYPES:
         edges = union.edges[edge_type]

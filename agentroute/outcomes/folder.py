@@ -13,7 +13,7 @@ from typing import Any
 from agentroute.errors import InputError, OutcomeError
 from agentroute.outcomes.jsonl import Problems, read_jsonl
 from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome
-from agentroute.outcomes.table import OutcomeTable, build_table, did_you_mean
+from agentroute.outcomes.table import OutcomeTable, build_table, by_run, did_you_mean, joined
 from agentroute.registry import AgentRegistry
 
 
@@ -88,11 +88,13 @@ class OutcomeFolder:
         for record in self._records():
             yield Outcome.from_json(record)
 
-    def table(self, agents: Sequence[str] | None = None) -> OutcomeTable:
+    def table(self, agents: Sequence[str] | None = None, *, each_run: bool = False) -> OutcomeTable:
         """Arrange the outcomes by query and agent.
 
         Args:
             agents: The agents wanted, by id; every agent of the registry by default.
+            each_run: Where pairs were recorded several times, give each run of a query a row of its own,
+                instead of one row with the means.
 
         Returns:
             The table, with the queries in file order.
@@ -105,7 +107,11 @@ class OutcomeFolder:
             if name not in self.registry:
                 raise InputError(f"no agent {name!r} in {self.path}{did_you_mean(name, self.registry.ids)}")
         specs = [self.registry[name] for name in ids]
-        return build_table(tuple(self.queries.values()), specs, self._records())
+        if not each_run:
+            return build_table(tuple(self.queries.values()), specs, self._records())
+        runs = by_run(self._records())
+        tables = [build_table(tuple(self.queries.values()), specs, records) for records in runs]
+        return joined(tables) if tables else build_table(tuple(self.queries.values()), specs, ())
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """Yield the records that can be used; afterwards ``problems`` knows what was wrong with the rest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -190,6 +191,53 @@ def build_table(
         input_tokens=means["input_tokens"],
         output_tokens=means["output_tokens"],
         answers=tuple(tuple(answers[row * width : (row + 1) * width]) for row in range(len(queries))),
+    )
+
+
+def by_run(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Deal records into runs: the first of every pair of query and agent, the second, and so on.
+
+    Args:
+        records: Objects of ``outcomes.jsonl``, in file order.
+
+    Returns:
+        The records of each run.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    runs: list[list[dict[str, Any]]] = []
+    for record in records:
+        pair = (record["query"], record["agent"])
+        if seen[pair] == len(runs):
+            runs.append([])
+        runs[seen[pair]].append(record)
+        seen[pair] += 1
+    return runs
+
+
+def joined(tables: Sequence[OutcomeTable]) -> OutcomeTable:
+    """Put runs of the same queries one below the other.
+
+    Args:
+        tables: One per run, with the same queries and agents; at least one.
+
+    Returns:
+        The first run whole; of later ones, the queries on which somebody ran again.
+    """
+    first, *later = tables
+    parts = [first, *(table.take(np.asarray(table.ran.any(axis=1))) for table in later)]
+
+    def stacked(name: str) -> Floats:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return OutcomeTable(
+        queries=tuple(record for part in parts for record in part.queries),
+        agents=first.agents,
+        score=stacked("score"),
+        cost_usd=stacked("cost_usd"),
+        latency_s=stacked("latency_s"),
+        input_tokens=stacked("input_tokens"),
+        output_tokens=stacked("output_tokens"),
+        answers=tuple(row for part in parts for row in part.answers),
     )
 
 

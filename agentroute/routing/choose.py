@@ -33,7 +33,7 @@ SURE = (0.6, 0.75, 0.85, 0.93, 1.0)
 TRUST_SE = 1.64
 """Standard errors of the paired difference by which more trust must beat less: one-sided, 95%."""
 
-DOUBT_SE = 0.5
+DOUBT_SE = 0.25
 """Standard errors of its gain that a setting must be worth more by."""
 
 
@@ -103,7 +103,7 @@ class Setting:
     sure: tuple[float | None, ...] = ()
 
     def worth(self, call_price: float) -> float:
-        """Return what it scores, less a price per call and less half a standard error of its gain.
+        """Return what it scores, less a price per call and less a quarter of a standard error of its gain.
 
         Of many candidates the luckiest looks best. The more a setting differs from asking one agent, the more
         luck there can be in it.
@@ -216,13 +216,19 @@ def candidates(
     found: list[Policy] = [TopK(k=1)]
     found += [TopK(k=k, temperature=t) for k in sizes for t in (0.25, 0.5, 1.0, 2.0)]
     found += [Nucleus(p=p, temperature=t, most=7) for p in (0.5, 0.7, 0.9) for t in (0.25, 0.5, 1.0)]
+    weights = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
     if priced:
-        weights = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
         found += [PriceAware(price_weight=w, most=most) for w in weights for most in (1, 3, 5)]
     if growing:
         found += [TopK(k=k, judged=True) for k in sizes]
-        shapes = [(first, most) for first, most in ((1, 1), (2, 1), (3, 2)) if first <= agents]
+        shapes = [(first, most) for first, most in ((1, 1), (2, 2), (4, 3)) if first <= agents]
         found += [Growing(price_weight=w, first=f, most=m) for w in PRICES for f, m in shapes]
+        if priced:
+            found += [
+                PriceAware(price_weight=w, most=most, novelty=0.6, judged=True)
+                for w in weights
+                for most in (4, 8)
+            ]
         found += [Agreement(first=2, most=most) for most in (3, 5, 9) if most <= agents]
         found += [Cascade(sure=sure) for sure in SURE[:-1]]
         for panel in panels:

@@ -161,6 +161,7 @@ class DecidingRouter(ABC):
             expected=logits[None],
             cost=cost,
             free=free[None],
+            asked=asked[None],
             spoke=spoke[None],
             agree=_agreement([answer.text for answer in answers if answer.status == "ok"]),
             gain=None if gain is None else gain[None],

@@ -170,12 +170,12 @@ def partial_round(score: Floats, chance: Callable[[tuple[int, int]], Table]) -> 
     rows = len(score)
     share = chance((rows, 1)) ** 1.5
     answered = chance(score.shape) < np.where(chance((rows, 1)) < FULL_SHARE, 1.0, share)
+    ran = ~np.isnan(score)
     # Good agents are asked first, so they are there more often.
-    with np.errstate(invalid="ignore"):
-        merit = np.nan_to_num(np.nanmean(np.where(np.isnan(score), np.nan, score), axis=0)) + 0.05
-    lone = np.argmax(np.log(merit**3) - np.log(-np.log(chance(score.shape))), axis=1)
-    answered[np.arange(rows), lone] = True
-    return np.asarray(answered & ~np.isnan(score))
+    merit = np.where(ran, score, 0.0).sum(axis=0) / np.maximum(ran.sum(axis=0), 1) + 0.05
+    draw = np.log(merit**3) - np.log(-np.log(chance(score.shape)))
+    answered[np.arange(rows), np.where(ran, draw, -np.inf).argmax(axis=1)] = True
+    return np.asarray(answered & ran)
 
 
 def fit_voices(groups: Indices, score: Floats, config: TrainConfig) -> Floats:

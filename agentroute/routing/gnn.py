@@ -211,7 +211,7 @@ class RouterGNN(nn.Module):
             e: Ties(data[e].edge_index, data[e].edge_weight * data[e].edge_share, counts[e[2]], counts[e[0]])
             for e in (*BASE_TYPES, *GROWN_TYPES)
         }
-        start = {kind: self.dropout(torch.relu(self.lin[kind](data[kind].x))) for kind in BASE_NODES}
+        start = {kind: self.dropout(torch.relu(self._input(data, kind))) for kind in BASE_NODES}
         h = start
         for conv in self.conv:
             h = conv(h, ties)
@@ -281,6 +281,14 @@ class RouterGNN(nn.Module):
         )
         adds = expected.detach() - HELD * (there > 0)[of] + self.gain(features).squeeze(1)
         return Scores(expected, torch.where(torch.isfinite(best)[of], adds, expected), right)
+
+    def _input(self, data: HeteroData, kind: str) -> Tensor:
+        if kind == "agent" and "team" in data["agent"]:
+            # The same agents in every graph: projected once.
+            rows: Tensor = self.lin["agent"](data["agent"].team)
+            return rows.repeat(data["query"].x.shape[0], 1)
+        projected: Tensor = self.lin[kind](data[kind].x)
+        return projected
 
 
 HELD = 1.5

@@ -36,12 +36,21 @@ def recorded_answers(table: OutcomeTable, row: int) -> list[Answer]:
         Answer(
             agent=spec.id,
             text=said[i] or "",
-            status="ok" if said[i] else "skipped",
+            status="ok" if (said[i] or "").strip() else "skipped",
+            error=None if (said[i] or "").strip() else "declined",
             usage=Usage(output_tokens=None if np.isnan(tokens[i]) else int(tokens[i])),
         )
         for i, spec in enumerate(table.agents)
         if not np.isnan(table.score[row, i])
     ]
+
+
+def ran(answer: Answer) -> bool:
+    """Return whether an agent ran: it answered, or had nothing to say.
+
+    Only then is it part of the graph. One that did not run is no empty answer, here as in training.
+    """
+    return answer.status == "ok" or (answer.status == "skipped" and answer.error == "declined")
 
 
 def grow_all(

@@ -33,6 +33,7 @@ class View:
         expected: Log-odds of each agent's score, before any answer. Shapes: ``(batch, agents)``.
         cost: Expected price per agent in US dollars, NaN where unknown. Shapes: ``(agents,)``.
         free: Who may still be asked. Shapes: ``(batch, agents)``.
+        asked: Who has been asked; the others may be too dear. Shapes: ``(batch, agents)``.
         spoke: Who has given an answer. Shapes: ``(batch, agents)``.
         agree: Share of the answers that say what most of them say; 0 without answers. Shapes: ``(batch,)``.
         gain: What each agent would add to the best answer there is, 0 to 1; ``None`` when the policy does not
@@ -45,6 +46,7 @@ class View:
     expected: Table
     cost: Table
     free: Mask
+    asked: Mask
     spoke: Mask
     agree: Table
     gain: Table | None = None
@@ -55,6 +57,10 @@ class View:
         """Chance that the best answer so far is right, 0 without one. Shapes: ``(batch,)``."""
         assert self.right is not None  # only policies that judge ask for it
         return np.asarray(np.maximum(self.right.max(axis=1), 0.0))
+
+    def short_of(self, sure: float) -> Mask:
+        """Return where no answer is right with that chance. Shapes: ``(batch,)``."""
+        return np.asarray((self.held < sure) | ~self.spoke.any(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)

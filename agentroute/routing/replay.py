@@ -167,6 +167,7 @@ def replay(
             expected=logits[rows],
             cost=cost,
             free=~asked[rows],
+            asked=asked[rows],
             spoke=spoke,
             agree=agreement(groups[rows], spoke),
             gain=gain,

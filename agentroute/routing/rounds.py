@@ -114,11 +114,11 @@ class Panel(Policy):
         place = {agent: i for i, agent in enumerate(self.order)}
         turn = np.array([place.get(agent, len(self.order)) for agent in view.agents])
         seated = view.free & (turn < len(self.order))
-        begun = (~view.free & (turn < len(self.order))).any(axis=1)
+        begun = (view.asked & (turn < len(self.order))).any(axis=1)
         most = np.where(begun, self.most, self.first)[:, None]
         chosen = (rank(np.broadcast_to(-turn.astype(np.float64), seated.shape), seated) < most) & seated
         if view.right is not None and self.sure < 1:
-            chosen &= (view.held < self.sure)[:, None]
+            chosen &= view.short_of(self.sure)[:, None]
         # A panel of which nobody answered is followed by whoever is expected to do best.
         lost = np.asarray(~view.spoke.any(axis=1) & ~seated.any(axis=1))
         return np.where(lost[:, None], self.select(view.expected, view.cost, view.free), chosen)
@@ -143,12 +143,20 @@ class Agreement(Policy):
     share: float = 1.0
     most: int = 9
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.share <= 1 or self.first < 1 or self.most < 1:
+            raise InputError(
+                f"share={self.share}, first={self.first}, most={self.most}; share is in (0, 1], the others "
+                "are at least 1"
+            )
+
     def wave(self, view: View) -> Mask:
         """Choose whom to ask next; see ``Policy.wave``."""
         chosen = super().wave(view)
         spoke = view.spoke.sum(axis=1)
         differ = np.asarray((spoke > 0) & ((view.agree < self.share - 1e-9) | (spoke < 2)))
-        left = np.maximum(self.most - (~view.free).sum(axis=1), 0)[:, None]
+        left = np.maximum(self.most - view.asked.sum(axis=1), 0)[:, None]
         others = (rank(view.expected, view.free) < left) & view.free
         return np.where(differ[:, None], others, chosen)
 
@@ -169,12 +177,17 @@ class Cascade(Policy):
     judged: bool = True
     sure: float = 0.8
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.sure <= 1:
+            raise InputError(f"sure={self.sure}; it is a chance, 0 to 1")
+
     def wave(self, view: View) -> Mask:
         """Choose whom to ask next; see ``Policy.wave``."""
         next_ = self.select(view.expected, view.cost, view.free)
         if view.right is None:
             return next_
-        return np.asarray(next_ & (view.held < self.sure)[:, None])
+        return np.asarray(next_ & view.short_of(self.sure)[:, None])
 
     def select(self, logits: Table, cost: Table, free: Mask) -> Mask:
         """Choose the cheapest who is free; of equally dear ones the best. See ``Policy.select``."""

@@ -25,7 +25,7 @@ from agentroute.routing import files
 from agentroute.routing.assurance import threshold
 from agentroute.routing.choose import PRESETS, Setting, best
 from agentroute.routing.deciding import DecidingRouter
-from agentroute.routing.growth import GROWN, Growth, calibrated, grow_all
+from agentroute.routing.growth import GROWN, Growth, calibrated, grow_all, ran
 from agentroute.routing.policy import Table
 from agentroute.routing.replay import Judge, Replay, replay
 from agentroute.routing.runtime import Base, NumpyGNN
@@ -125,7 +125,7 @@ class GraphRouter(DecidingRouter):
         logits = self.setting.calibration(prior, base.expected)
         if not answers or not self.policy.looks:
             return logits, None, None
-        packed = PackedGraphs([builder.grow(graph, query, answers)])
+        packed = PackedGraphs([builder.grow(graph, query, [answer for answer in answers if ran(answer)])])
         batch = packed.batch(kinds=GROWN)
         scores = self._network.grow(base, batch)
         right = np.full(len(logits), -np.inf, np.float32)

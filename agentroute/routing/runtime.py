@@ -150,7 +150,8 @@ class NumpyGNN:
         Returns:
             What the second stage goes on from.
         """
-        start = {kind: self._input(kind, batch.x[kind]) for kind in BASE_NODES if len(batch.x[kind])}
+        start = {kind: self._input(kind, batch.x[kind]) for kind in ("query", "entity") if len(batch.x[kind])}
+        start["agent"] = self._agents(batch)
         h = self._passed(start, batch, self._layers, BASE_TYPES)
         agent, query, suits = h["agent"], h["query"][batch.batch["agent"]], batch.suits
         known = np.maximum(self._linear("suits", suits), 0.0)
@@ -240,13 +241,16 @@ class NumpyGNN:
         return h
 
     def _input(self, kind: str, x: Floats) -> Floats:
-        if kind != "agent":
-            return np.maximum(self._linear(f"lin.{kind}", x), 0.0)
+        return np.maximum(self._linear(f"lin.{kind}", x), 0.0)
+
+    def _agents(self, batch: GraphBatch) -> Floats:
+        if batch.team is None:
+            return self._input("agent", batch.x["agent"])
         # A team's agents are the same nodes in every query: project them once.
         last = self._last_team  # read once: another thread may be routing for another team
-        if last is None or last[0] is not x:
-            last = self._last_team = (x, np.maximum(self._linear("lin.agent", x), 0.0))
-        return last[1]
+        if last is None or last[0] is not batch.team:
+            last = self._last_team = (batch.team, self._input("agent", batch.team))
+        return np.concatenate([last[1]] * batch.size) if batch.size > 1 else last[1]
 
     def _linear(self, name: str, x: Floats) -> Floats:
         return _product(x, self._w[f"{name}.weight"]) + self._w[f"{name}.bias"]

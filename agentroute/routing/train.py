@@ -38,11 +38,14 @@ from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.split import Split, folds, split_queries
 from agentroute.types import Embedder, Extractor
 
-SMALL = 3_000
-"""Training queries below which none are set aside for validation; see ``_fit_in_parts``."""
+SMALL = 15_000
+"""Outcomes below which no queries are set aside for validation; see ``_fit_in_parts``."""
 
-PARTS = 4
+PARTS = 3
 """Parts of a small folder, each judged by a network that was trained on the others."""
+
+PART_PATIENCE = 12
+"""Passes without a better loss after which the training for one part ends."""
 
 FOLDS = 8
 """Parts that take turns in being left out of the record: more parts, a record more like the final one."""
@@ -84,7 +87,8 @@ def train(
     opened = folder if isinstance(folder, OutcomeFolder) else OutcomeFolder.open(Path(folder))
     table = opened.table().without(tuple(without))
     sparse = table.sparse_agents(config.sparse_share)
-    table = table.without(sparse)
+    # A pair that was recorded several times is several samples; all runs of a query go to the same part.
+    table = opened.table(each_run=True).without((*without, *sparse))
     _check(table, str(opened.path), opened.problems)
     split = split_queries(table.queries, config.seed, held_out)
     if min(len(split.train), len(split.validation)) < 1:
@@ -95,7 +99,7 @@ def train(
     finder = extractor or RuleExtractor()
 
     tell("reading queries", 0, 1)
-    small = len(split.train) + len(split.validation) < SMALL
+    small = (len(split.train) + len(split.validation)) * len(table.agents) < SMALL
     # A small folder cannot spare a validation part: all of it trains, and each part is judged by a network
     # that has not seen it.
     rows = np.sort(np.concatenate([split.train, split.validation])) if small else split.train
@@ -131,8 +135,8 @@ def train(
         "data": opened.path.resolve().name,
         "registry_hash": builder.team.hash,
         "queries": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-        "validation_ids": [table.queries[i].query.id for i in split.validation],
-        "test_ids": [table.queries[i].query.id for i in split.test],
+        "validation_ids": [*dict.fromkeys(table.queries[i].query.id for i in split.validation)],
+        "test_ids": [*dict.fromkeys(table.queries[i].query.id for i in split.test)],
         "without": [*without],
         "sparse": [*sparse],
         "losses": fitted.losses,
@@ -178,8 +182,10 @@ def _fit_in_parts(
     if len(dealt) < 2:  # all questions are alike: there is nobody who has not seen them
         fitted = fit(graphs, table.score, np.arange(len(table)), dealt[0], gnn_config, config, tell)
         return fitted, Growth(NumpyGNN(fitted.weights), graphs)
+    steps = -(-len(table) // config.batch_size)
+    hasty = replace(config, patience=min(config.patience, PART_PATIENCE * steps))
     tried = [
-        fit(graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, config, tell)
+        fit(graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, hasty, tell)
         for i, rows in enumerate(dealt)
     ]
     passes = round(float(np.median([one.passes for one in tried])))

@@ -193,7 +193,12 @@ def count(answers: Sequence[Answer], weights: Mapping[str, float]) -> Refined:
     ballot = vote([answer.text for answer in answers], [shares[answer.agent] for answer in answers])
     if ballot is None:  # nothing but blanks; the workflow does not let this happen
         leader = _by_weight(answers, weights)[0]
-        return Refined(text=leader.text, sources=(leader.agent,), confidence=0.0)
+        return Refined(
+            text=leader.text,
+            sources=(leader.agent,),
+            confidence=0.0,
+            problems=("not refined: all answers are blank",),
+        )
     leader = answers[ballot.leader]
     others = [answers[place] for place in ballot.members if place != ballot.leader]
     names = (leader.agent, *(answer.agent for answer in _by_weight(others, weights)))

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agentroute.types import Limits, RoutingDecision
+
+_KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("expected_score", "expected_cost_usd", "coverage", "confidence"), float),
+    **dict.fromkeys(("stop", "abstained", "assured"), bool),
+    "round": int,
+}
+"""What a decision's single values are, unless unknown."""
 
 
 class Verdict(NamedTuple):
@@ -82,34 +89,30 @@ def _why(decision: RoutingDecision, what: str) -> str:
 
 
 def _plain(decision: RoutingDecision) -> tuple[RoutingDecision, tuple[str, ...]]:
-    """Make all numbers finite floats: a checkpoint refuses numpy's, and a vote refuses NaN."""
-    fair = all(type(w) is float and w >= 0 and math.isfinite(w) for _, w in decision.selected)
+    """Make all weights finite floats and all else plain: a checkpoint refuses numpy's, and a vote NaN."""
     sure = decision.confidence
-    known = sure is None or (type(sure) is float and 0.0 <= sure <= 1.0)
-    if fair and known and all(type(row.score) is float for row in decision.ranking):
+    fair = all(type(w) is float and w >= 0 and math.isfinite(w) for _, w in decision.selected)
+    chance = sure is None or bool(0.0 <= sure <= 1.0)
+    plain = all(type(getattr(decision, name)) in (kind, type(None)) for name, kind in _KINDS.items())
+    if fair and chance and plain and all(type(row.score) is float for row in decision.ranking):
         return decision, ()
     selected = tuple((str(agent), _weight(weight)) for agent, weight in decision.selected)
     ranking = tuple(
         replace(row, score=float(row.score), cost_usd=None if row.cost_usd is None else float(row.cost_usd))
         for row in decision.ranking
     )
-    odd = [agent for agent, weight in decision.selected if not (math.isfinite(weight) and weight >= 0)]
-    problems = (
-        (f"router: the weights of {', '.join(odd)} are not numbers of 0 or more; they count 0",)
-        if odd
-        else ()
-    )
-    chance = sure is not None and 0.0 <= sure <= 1.0
-    if sure is not None and not chance:
+    rest = {name: _as(kind, getattr(decision, name)) for name, kind in _KINDS.items()}
+    problems: tuple[str, ...] = ()
+    if odd := [agent for agent, weight in decision.selected if not (math.isfinite(weight) and weight >= 0)]:
+        problems = (f"router: the weights of {', '.join(odd)} are not numbers of 0 or more; they count 0",)
+    if not chance:
         problems = (*problems, f"router: its confidence of {sure} is no chance from 0 to 1; it is left out")
-    assured = None if decision.assured is None else bool(decision.assured)
-    return replace(
-        decision,
-        selected=selected,
-        ranking=ranking,
-        confidence=float(sure) if chance and sure is not None else None,
-        assured=assured if chance else None,
-    ), problems
+        rest |= {"confidence": None, "assured": None}
+    return replace(decision, selected=selected, ranking=ranking, **rest), problems
+
+
+def _as(kind: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else kind(value)
 
 
 def _weight(weight: float) -> float:

@@ -1,4 +1,4 @@
-"""Laws of whom to ask: for any scores, any prices and anyone left to ask."""
+"""Laws of whom to ask in one round: for any scores, any prices and anyone left to ask."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tables(draw, most=7, unknown=True):
 @st.composite
 def policies(draw):
     temperature = draw(st.sampled_from([1e-6, 0.25, 1.0, 4.0, 1e6]))
-    kind = draw(st.sampled_from(list(POLICIES)))
+    kind = draw(st.sampled_from(["top_k", "nucleus", "price_aware"]))
     if kind == "top_k":
         return TopK(k=draw(st.integers(1, 12)), temperature=temperature)
     if kind == "nucleus":
@@ -247,6 +247,7 @@ def test_bad_settings_are_refused_with_their_value(kind, bad):
 @given(policies())
 def test_plain_data_makes_the_same_policy_again(policy):
     assert make_policy(policy.plain()) == policy
+    assert POLICIES[policy.plain()["name"]] is type(policy)
 
 
 @pytest.mark.parametrize(

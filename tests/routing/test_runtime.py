@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from routing.folders import EMBEDDER, random_graphs, random_weights
+from routing.folders import EMBEDDER, SAID, random_graphs, random_grown, random_weights
 
-from agentroute.knowledge.hetero import collate, to_hetero
+from agentroute.knowledge.graph import BASE
+from agentroute.knowledge.hetero import PackedGraphs, collate, to_hetero
 from agentroute.routing.gnn import GNNConfig, RouterGNN
-from agentroute.routing.runtime import NumpyGNN
+from agentroute.routing.growth import GROWN
+from agentroute.routing.runtime import Base, NumpyGNN, Scores
 
 
 def pair(seed, **changes):
@@ -23,10 +25,21 @@ def pair(seed, **changes):
     return model, NumpyGNN({name: value.numpy() for name, value in model.state_dict().items()})
 
 
-def both(model, runtime, graphs):
+def assert_close(found, expected, atol=1e-5):
+    for name, one, two in zip(Scores._fields, found, expected, strict=True):
+        assert one.shape == two.shape, name
+        assert one.dtype == np.float32, name
+        np.testing.assert_allclose(one, two, atol=atol, rtol=1e-5, err_msg=name)
+
+
+def assert_alike(model, runtime, graphs):
     with torch.no_grad():
         expected = [part.numpy() for part in model(to_hetero(graphs))]
-    return expected, runtime.forward(collate(graphs))
+    assert_close(runtime.forward(collate(graphs)), expected)
+
+
+def joined(scores):
+    return Scores(*map(np.concatenate, zip(*scores, strict=True)))
 
 
 @pytest.mark.parametrize("agents", [1, 2, 30])
@@ -36,28 +49,56 @@ def test_it_equals_the_network_in_torch(agents, answers, record):
     model, runtime = pair(agents + answers)
     graphs = random_graphs(agents * 7 + answers, agents, answers, record)
     for some in ([graphs[0]], [graphs[-1]], graphs):  # the first has no entity
-        (gain, right), (fast_gain, fast_right) = both(model, runtime, some)
-        assert fast_gain.shape == gain.shape
-        assert fast_right.shape == right.shape
-        np.testing.assert_allclose(fast_gain, gain, atol=1e-5, rtol=1e-5)
-        np.testing.assert_allclose(fast_right, right, atol=1e-5, rtol=1e-5)
+        assert_alike(model, runtime, some)
 
 
-@pytest.mark.parametrize("changes", [{"num_layers": 1}, {"num_layers": 4}, {"hidden_channels": 7}])
+@pytest.mark.parametrize("said", [("",), ("yes",), ("", "yes"), SAID], ids=["none", "same", "some", "mixed"])
+@pytest.mark.parametrize("seed", range(3))
+def test_it_equals_the_network_in_torch_whatever_was_said(said, seed):
+    model, runtime = pair(seed)
+    graphs = random_graphs(seed, 6, 6, said=said)
+    assert_alike(model, runtime, graphs)
+    for graph in graphs:
+        assert_alike(model, runtime, [graph])
+    # Graphs without answers beside others with some, and with other teams.
+    assert_alike(model, runtime, [*random_graphs(seed, 3), *graphs, *random_graphs(seed, 1, 1)])
+
+
+@pytest.mark.parametrize("changes", [{"num_layers": 4}, {"grown_layers": 1}, {"hidden_channels": 7}])
 def test_it_equals_networks_of_other_shapes(changes):
-    model, runtime = pair(5, **changes)
-    (gain, right), found = both(model, runtime, random_graphs(11, 4, 9))
-    np.testing.assert_allclose(found[0], gain, atol=1e-5, rtol=1e-5)
-    np.testing.assert_allclose(found[1], right, atol=1e-5, rtol=1e-5)
+    assert_alike(*pair(5, **changes), random_graphs(11, 4, 9))
+
+
+@pytest.mark.parametrize("changes", [{"num_layers": 0}, {"grown_layers": 0}])
+def test_a_network_may_do_without_messages(changes):
+    assert_alike(*pair(5, **changes), random_graphs(11, 4, 9))
 
 
 def test_a_mixed_union_equals_its_singles():
     _, runtime = pair(2)
     graphs = [*random_graphs(1, 3, 5), *random_graphs(2, 8), *random_graphs(3, 1, 2)]
-    gain, right = runtime.forward(collate(graphs))
-    singles = [runtime.forward(collate([graph])) for graph in graphs]
-    np.testing.assert_allclose(gain, np.concatenate([one[0] for one in singles]), atol=1e-5)
-    np.testing.assert_allclose(right, np.concatenate([one[1] for one in singles]), atol=1e-5)
+    assert_close(runtime.forward(collate(graphs)), joined(runtime.forward(collate([g])) for g in graphs))
+
+
+def test_the_first_stage_is_the_same_whoever_answers_later():
+    """What a question came to before any answer is kept, and the answers are read from there on."""
+    _, runtime = pair(4)
+    grown = random_grown(4, agents=6, answers=6)
+    before, after = PackedGraphs(grown.graphs), PackedGraphs([grown.grow(i) for i in range(6)])
+    whole = runtime.base(before.batch(kinds=BASE))
+    assert_close(runtime.grow(whole, after.batch(kinds=GROWN)), runtime.forward(after.batch()))
+    rows = np.array([4, 1, 4])
+    part = whole.take(before.nodes(rows))
+    assert_close(runtime.grow(part, after.batch(rows, kinds=GROWN)), runtime.forward(after.batch(rows)))
+    one_by_one = Base.join([runtime.base(before.batch(np.array([i]), kinds=BASE)) for i in range(6)])
+    for one, two in zip(one_by_one[1:], whole[1:], strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_it_reads_every_parameter_that_was_trained():
+    model, runtime = pair(0, num_layers=2)
+    # What the entities made of the last round nobody hears, but a file holds all the same.
+    assert set(runtime.needs()) == set(model.state_dict())
 
 
 def test_another_team_never_sees_the_last_ones_agents():
@@ -65,8 +106,8 @@ def test_another_team_never_sees_the_last_ones_agents():
     small, large = collate(random_graphs(1, 2)[:1]), collate(random_graphs(1, 40)[:1])
     alone = {len(batch.suits): pair(3)[1].forward(batch)[0] for batch in (small, large)}
     with ThreadPoolExecutor(8) as pool:
-        for gain, _ in pool.map(runtime.forward, [small, large] * 60):
-            assert np.array_equal(gain, alone[len(gain)])
+        for scores in pool.map(runtime.forward, [small, large] * 60):
+            assert np.array_equal(scores.expected, alone[len(scores.expected)])
 
 
 def test_it_runs_where_torch_cannot_be_imported():
