@@ -180,6 +180,7 @@ def deciding(router: Path, embedder: str, quick: bool, home: Path) -> Iterator[F
         + [[] for _ in past[500:]],
         np.full(score.shape, 0.001),
         np.full(score.shape, 1.0),
+        np.full(score.shape, 100.0),
     )
 
     def team_router(encoder: object) -> GraphRouter:

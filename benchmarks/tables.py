@@ -17,7 +17,7 @@ from agentroute.evaluation.verdict import PolicyScore
 WHOLE = "agentroute"
 """The router with nothing changed, among the changes."""
 
-UNKNOWN = "-"
+UNKNOWN, UNCHANGED = "-", "="
 
 
 def summarize(runs: Sequence[Record]) -> dict[str, Record]:
@@ -202,7 +202,7 @@ def _changes(summary: Mapping[str, Record], command: str, part: str) -> str:
     rows = []
     for change in (WHOLE, *TITLES):
         cells = [_change(summary[name]["ablations"].get(change), part) for name in sets]
-        if any(cell != UNKNOWN for cell in cells):
+        if set(cells) - {UNKNOWN, UNCHANGED}:
             rows.append([TITLES.get(change, "agentroute"), *cells])
     title, note = {
         "own": ("Each part, by its own policy", "the policy that validation chose"),
@@ -213,7 +213,7 @@ def _changes(summary: Mapping[str, Record], command: str, part: str) -> str:
         ("change", *sets),
         rows,
         f"Points above the best single agent, mean over seeds: {note}. "
-        f"`=` changes nothing in that set; `{UNKNOWN}` was not or cannot be measured.",
+        f"`{UNCHANGED}` changes nothing in that set; `{UNKNOWN}` was not or cannot be measured.",
         command,
     )
 
@@ -222,7 +222,7 @@ def _change(found: Record | None, part: str) -> str:
     if found is None:
         return UNKNOWN
     if "skipped" in found:
-        return "="
+        return UNCHANGED
     return UNKNOWN if found[part] is None else f"{found[part]['mean']:+.1f}"
 
 
@@ -275,8 +275,7 @@ def pictures(runs: Sequence[Record], folder: Path) -> list[Path]:
             held = [run["ways"].get(way, {}).get("figures", {}) for run in mine]
             if way != UNBOUNDED and f"agentroute_{way}" not in policies:
                 policies[f"agentroute ({way})"] = _mean_policy(held)
-        seeds = ", ".join(str(run["seed"]) for run in mine)
-        title = f"{name}: score against price, mean over seed {seeds}"
+        title = f"{name}: mean over seeds {', '.join(str(run['seed']) for run in mine)}"
         drawn.append(draw(policies, title, folder / f"{name}.png"))
     return drawn
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -15,7 +17,13 @@ from routing.folders import make_folder
 from typer.testing import CliRunner
 
 from agentroute.cli.app import app
+from agentroute.cli.options import Preset
 from agentroute.outcomes import OutcomeFolder
+from agentroute.pipeline import load_router
+from agentroute.registry import AgentRegistry
+from agentroute.routing.assurance import TARGETS
+from agentroute.routing.choose import PRESETS
+from agentroute.routing.router import GraphRouter
 
 TESTS = Path(__file__).parent
 WORKBENCH = TESTS.parent / "agents" / "workbench.yaml"
@@ -67,6 +75,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return home / "router", folder
 
 
+@pytest.fixture(scope="module")
+def recorded(trained: tuple[Path, Path]) -> Path:
+    """The same team as a registry whose agents say what they said when it was recorded."""
+    specs = [
+        replace(spec, kind="recorded", function=None, outcomes=str(trained[1]))
+        for spec in OutcomeFolder.open(trained[1]).registry.agents
+    ]
+    path = trained[1].parent / "recorded.yaml"
+    path.write_text(AgentRegistry.from_specs(specs).to_yaml())
+    return path
+
+
 # ---------------------------------------------------------------------------- check
 
 
@@ -108,6 +128,13 @@ def test_code_that_is_not_allowed_is_refused_until_it_is(tmp_path: Path) -> None
         (["evaluate", "/nowhere", "/nowhere"], "no router to read there"),
         (["collect", WORKBENCH, "/nowhere/q.jsonl", "--out", "o"], "/nowhere/q.jsonl"),
         (["train", ".", "--out", "r", "--seed", "-1"], "'--seed'"),
+        (
+            ["ask", "hello", "-r", WORKBENCH, "--preset", "growing"],
+            "needs a router made by `agentroute train`",
+        ),
+        (["route", "hello", "-r", WORKBENCH, "--target-coverage", "0.9"], "needs a router made by"),
+        (["ask", "hello", "-r", WORKBENCH, "--target-coverage", "90"], "not a share above"),
+        (["evaluate", "/nowhere", "/nowhere", "--target-coverage", "nan"], "not a share"),
         (["sing"], "No such command"),
     ],
 )
@@ -135,7 +162,7 @@ def test_the_registry_of_the_working_folder_is_the_default(
 def test_route_as_json_is_the_whole_decision(trained: tuple[Path, Path]) -> None:
     router, folder = trained
     args = ("route", "Which plain sonnet is number 7?", "-r", folder / "agents.yaml", "--router", router)
-    out, err = run(*args, "--allow", "crew", "--json")
+    out, err = run(*args, "--allow", "crew", "--preset", "top1", "--json")
     decision = json.loads(out)
     assert not err and decision["round"] == 1 and len(decision["ranking"]) == 4
     scores = [row["score"] for row in decision["ranking"]]
@@ -197,6 +224,124 @@ def test_a_cap_below_every_price_ends_as_a_budget_does(tmp_path: Path) -> None:
     args = ("ask", "What is the capital of Kenya?", "-r", path, "--allow", "evaluation")
     out, err = run(*args, "--max-cost-usd", "0.001", code=21)
     assert not out and "nobody who is left fits the budget" in err
+
+
+# ---------------------------------------------------------------------------- round by round
+
+
+def hardest(router: Path, folder: Path, registry: Path, preset: str) -> tuple[str, GraphRouter, Any]:
+    """The held-out question whose answer is least likely right, with the router and what it comes to."""
+    loaded = load_router(router, preset)
+    assert isinstance(loaded, GraphRouter)
+    table, held = OutcomeFolder.open(folder).table(), set(loaded.manifest["test_ids"])
+    table = replace(table, agents=AgentRegistry.from_yaml(registry).agents)
+    table = table.take([i for i, row in enumerate(table.queries) if row.query.id in held])
+    found = loaded.replay(table)
+    row = int(found.share.argmin())
+    assert found.calls[row] > 1
+    return table.queries[row].query.text, loaded, found.share[row]
+
+
+def test_ask_tells_every_round_and_why(trained: tuple[Path, Path], recorded: Path) -> None:
+    question, _, chance = hardest(*trained, recorded, "cascade")
+    args = ("ask", question, "-r", recorded, "--router", trained[0], "--preset", "cascade")
+    out, err = run(*args)
+    told = [line for line in out.splitlines() if line.startswith(("round ", "stopped"))]
+    assert told[0] == "round 1: asked rivers: the first round"  # the cheapest
+    assert re.match(
+        r"round 2: asked \w+: the best answer so far is right with a chance of 0\.\d\d, and", told[1]
+    )
+    assert told[-1].startswith(f"stopped: the best answer so far is right with a chance of {chance:.2f}; ")
+    assert f"complete, confidence {chance:.2f}, cost $" in out and not err
+    # As it happens, on stderr; then it is not told again.
+    live, err = run(*args, "--verbose")
+    assert [line for line in err.splitlines() if not line.startswith(" ")] == told
+    said = [line.split(":")[0].strip() for line in err.splitlines() if line.startswith("  ")]
+    assert said == [line.split()[3].rstrip(":") for line in told[:-1]]
+    assert not set(told) & set(live.splitlines()) and live.splitlines()[0] == out.splitlines()[0]
+    result = json.loads(run(*args, "--json", "--verbose")[0])
+    assert [d["reason"] for d in result["decisions"]] == [
+        line.split(": ", 2 - (line == told[-1]))[-1] for line in told
+    ]
+    assert result["confidence"] == pytest.approx(chance, abs=1e-5)
+    one = run(*args, "--max-rounds", 1)[0]
+    assert "the rounds are over" in one and "round 2" not in one
+
+
+def test_a_promise_that_is_not_kept_is_told(trained: tuple[Path, Path], recorded: Path) -> None:
+    question, router, chance = hardest(*trained, recorded, "growing")
+    target = max(t for t, s in zip(TARGETS, router.setting.sure, strict=True) if s is not None and s > chance)
+    args = ("ask", question, "-r", recorded, "--router", trained[0], "--preset", "growing")
+    out, err = run(*args, "--target-coverage", target, "--strict", code=10)
+    assert "degraded, confidence" in out
+    promised = f"is below what {100 * target:g}% right answers take"
+    assert err.strip() == f"problem: not assured: confidence {chance:.2f} {promised}"
+    run(*args, "--strict")
+    assert "cannot promise" in run(*args, "--target-coverage", 0.9999, code=2)[1]
+
+
+def test_route_is_held_to_a_preset(trained: tuple[Path, Path], recorded: Path) -> None:
+    args = ("route", "Which old river is number 3?", "-r", recorded, "--router", trained[0], "--json")
+    for preset, most in (("top1", 1), ("cascade", 1), ("all", 4)):
+        assert len(json.loads(run(*args, "--preset", preset)[0])["selected"]) == most
+    assert json.loads(run(*args, "--preset", "cascade")[0])["selected"] == [["rivers", 1.0]]
+    assert "there is no preset 'best'; choose growing" in run(*args, "--preset", "best", code=2)[1]
+
+
+def test_every_preset_is_named_where_it_can_be_given() -> None:
+    (option,) = (part for part in get_args(Preset) if hasattr(part, "help"))
+    assert all(re.search(rf"\b{name}\b", option.help) for name in PRESETS)
+
+
+def test_an_interrupt_shows_what_had_come(tmp_path: Path) -> None:
+    path = team(tmp_path / "a.yaml", "knows", "sleeps")
+    question = "What is the capital of France?"
+    process = start("ask", question, "-r", path, "--allow", "evaluation", "--verbose")
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if "knows: Paris" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, (seen, out, err)
+    assert err.splitlines() == ["interrupted; these answers had come, and are not refined:", "  knows: Paris"]
+    assert not out
+
+
+def test_an_agent_that_raises_an_interrupt_ends_nothing(tmp_path: Path) -> None:
+    code = "async def answer(text):\n    raise KeyboardInterrupt\n\n\ndef other(text):\n    return 'blue'\n"
+    (tmp_path / "my_pupil.py").write_text(code)
+    rows = [
+        f"  - {{id: {name}, kind: function, description: colours, function: 'my_pupil:{name}'}}"
+        for name in ("answer", "other")
+    ]
+    (tmp_path / "agents.yaml").write_text("\n".join(["version: 1", "agents:", *rows, ""]))
+    process = start("ask", "What colour is the sky?", "--allow", "my_pupil", cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and out.startswith("blue"), err
+    assert "answer: failed (KeyboardInterrupt)" in err
+
+
+def test_the_second_interrupt_stops_an_agent_that_blocks(tmp_path: Path) -> None:
+    """The first asks the run to end, which an agent that holds the event loop does not notice."""
+    code = (
+        "import sys, time\nasync def answer(text):\n    for _ in range(1200):\n        time.sleep(0.05)\n"
+        "        print('blocking', file=sys.stderr, flush=True)\n"
+    )
+    (tmp_path / "my_pupil.py").write_text(code)
+    row = "{id: p, kind: function, description: colours, function: 'my_pupil:answer'}"
+    (tmp_path / "agents.yaml").write_text(f"version: 1\nagents:\n  - {row}\n")
+    process = start("ask", "What colour is the sky?", "--allow", "my_pupil", cwd=tmp_path)
+    assert process.stderr is not None
+    for _ in range(2):
+        for _ in range(20):  # it went on
+            assert process.stderr.readline() == "blocking\n"
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.replace("blocking\n", "") == "interrupted; nobody had answered yet\n"
 
 
 def test_allow_finds_the_code_of_the_working_folder(tmp_path: Path) -> None:
@@ -290,6 +435,18 @@ def test_evaluate_prints_and_writes(trained: tuple[Path, Path], tmp_path: Path) 
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
     out, _ = run("evaluate", router, folder, "--json", "-", "--no-control", "--without", "poems")
     assert json.loads(out)["policies"]["majority"]["calls"] == 3
+
+
+def test_evaluate_says_whether_a_promise_was_kept(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    _, folder = trained
+    judging = load_router(trained[0], "growing")
+    assert isinstance(judging, GraphRouter)
+    judging.save(tmp_path / "r")
+    out, _ = run("evaluate", tmp_path / "r", folder, "--no-control", "--target-coverage", 0.6)
+    assert re.search(r"promise: 60% right; called sure: \d+% of the answers, \d+\.\d% of them right", out)
+    load_router(trained[0], "top1").save(tmp_path / "r")  # type: ignore[attr-defined]
+    err = run("evaluate", tmp_path / "r", folder, "--no-control", "--target-coverage", 0.6, code=2)[1]
+    assert "cannot promise 60% right answers" in err
 
 
 def test_evaluate_refuses_before_it_works(trained: tuple[Path, Path], tmp_path: Path) -> None:

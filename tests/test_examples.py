@@ -43,7 +43,7 @@ def run(
         env=given,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert ran.returncode == code, ran.stdout + ran.stderr
     assert "Traceback" not in ran.stderr
@@ -55,7 +55,7 @@ def test_the_examples_are_numbered_and_each_is_run_here() -> None:
     tests = Path(__file__).read_text()
     assert [name for name in NUMBERED if f'run("{name}"' not in tests.replace("\n        ", "")] == []
     others = {path.name for path in EXAMPLES.glob("*.py")} - set(NUMBERED)
-    assert others == {"demo.py", "my_chain.py", "my_functions.py"}
+    assert others == {"demo.py", "draw_graph.py", "my_chain.py", "my_functions.py"}
 
 
 def test_five_lines(clone: Path) -> None:
@@ -121,6 +121,33 @@ def test_collect_train_evaluate_and_nobody_is_asked_twice(clone: Path, tmp_path:
     again = run("06_collect_train_evaluate.py", tmp_path / "words", clone=clone)
     assert f"0 answers recorded, {asked} were there before" in again
     assert table(again) == table(first)
+
+
+def test_growing_graph_asks_on_only_where_it_pays(clone: Path, tmp_path: Path) -> None:
+    said = run("07_growing_graph.py", tmp_path / "sums", clone=clone)
+    *runs, mean = re.split(r"^(?=What is |\d)", said, flags=re.M)[1:]
+    assert len(runs) == 2 and re.fullmatch(r"1\.\d calls a question on average, of 3 agents\n", mean)
+    rounds = []
+    for told in runs:
+        assert re.findall(r"^  round (\d)", told, re.M) == [str(n + 1) for n in range(told.count("  round "))]
+        asked = re.findall(r"^  round \d: ask (.*?) \(", told, re.M)
+        assert asked == re.findall(r"^    (\w+): ", told, re.M)
+        (chance,) = re.findall(r"^  round \d: stop \(.* a chance of (\d\.\d\d);", told, re.M)
+        total = sum(map(int, re.findall(r"\d+", told.partition("?")[0])))
+        assert re.search(rf"^  \d+, confidence {chance}, \$0\.0\d+; right is {total}$", told, re.M)
+        rounds.append(len(asked))
+    # A sum at a glance is enough; "I don't know" is not, and somebody else is asked.
+    assert rounds[0] == 1 < rounds[1]
+    assert "glance: I don't know" in runs[1] and "asking on is worth its price" in runs[1]
+
+
+def test_the_graph_is_drawn_as_it_grows(clone: Path, tmp_path: Path) -> None:
+    given = (tmp_path / "graph.svg", "--every", "12", "--epochs", "2")
+    said = run("draw_graph.py", *given, clone=clone)
+    assert "round 1\n" in said and "\nstop\n" in said
+    assert re.search(r"^\S.*, confidence [01]\.\d\d$", said, re.M)
+    picture = (tmp_path / "graph.svg").read_text()
+    assert picture.startswith("<?xml") and "Mount Fuji" in picture
 
 
 def table(said: str) -> list[str]:

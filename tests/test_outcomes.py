@@ -322,7 +322,9 @@ def test_the_table_says_what_the_records_say(tmp_path_factory: pytest.TempPathFa
 
 @settings(patient, max_examples=30)
 @given(st.lists(cells, max_size=25))
-def test_each_run_of_a_query_is_a_row_of_its_own(tmp_path_factory: pytest.TempPathFactory, made: list) -> None:
+def test_each_run_of_a_query_is_a_row_of_its_own(
+    tmp_path_factory: pytest.TempPathFactory, made: list
+) -> None:
     written = [
         Outcome(query=f"q{q}", agent=AGENTS[a], score=score, answer=answer) for q, a, score, answer in made
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from routing import folders
 
 from agentroute.errors import (
     AllAgentsFailedError,
@@ -22,6 +23,7 @@ from agentroute.errors import (
 )
 from agentroute.pipeline import NO_ROUTER, AgentRoute, Event, load_router
 from agentroute.registry import AgentRegistry
+from agentroute.routing.choose import PRESETS
 from agentroute.running.client import ClientError
 from agentroute.testing import FakeClient, StaticRouter
 from agentroute.types import Answer, Limits, Passage, Query, Refined, RoutingDecision, RunResult
@@ -285,6 +287,54 @@ assert not {{"torch", "litellm"}} & set(sys.modules)
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "red", "")
+
+
+# ---------------------------------------------------------------------------- presets and promises
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"preset": "growing"}, r"preset='growing' needs a router made by `agentroute train`; there is none"),
+        ({"target_coverage": 0.9}, r"target_coverage=0\.9 needs a router .*; there is none"),
+        (
+            {"preset": "top1", "router": StaticRouter(["red"])},
+            r"preset='top1' needs a router .*; StaticRouter has no with_preset\(\)",
+        ),
+        ({"target_coverage": 0.9, "router": StaticRouter(["red"])}, r"StaticRouter has no assuring\(\)"),
+        ({"preset": 5, "router": StaticRouter(["red"])}, "preset is 5; it takes a name"),
+        ({"target_coverage": "90%"}, "target_coverage is '90%'; it takes a share above 0 and below 1"),
+        ({"target_coverage": True}, "target_coverage is True; it takes a share"),
+    ],
+)
+def test_only_a_trained_router_can_be_held_to_something(
+    registry: Path, keys: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        AgentRoute.from_yaml(registry / "agents.yaml", allow=["pipeline_app"], **keys)
+
+
+def test_a_trained_router_is_held_to_a_preset_and_a_promise() -> None:
+    plain = folders.trained()
+    registry = AgentRegistry.from_specs(folders.team())
+    for preset in PRESETS:
+        group = AgentRoute(registry, plain, preset=preset, allow=["crew"])
+        assert group.router.policy == plain.with_preset(preset).policy
+        assert PRESETS[preset](group.router.policy, 4)
+    group = AgentRoute(registry, plain, preset="growing", target_coverage=0.6, allow=["crew"])
+    growing = plain.with_preset("growing")
+    assert group.router.policy == growing.policy
+    # The promise is that of the preset, not of the setting that was in use before.
+    assert group.router.sure_from == growing.assuring(0.6).sure_from is not None
+    assert plain.sure_from is None
+    for keys, message in (
+        ({"preset": "best"}, "there is no preset 'best'; choose growing"),
+        ({"target_coverage": 1.0}, "it is a share above 0 and below 1"),
+        ({"target_coverage": float("nan")}, "it is a share above 0 and below 1"),
+        ({"preset": "top1", "target_coverage": 0.6}, "cannot promise"),
+    ):
+        with pytest.raises(InputError, match=message):
+            AgentRoute(registry, plain, allow=["crew"], **keys)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ HEADER, FOOTER, LEGEND = 0.62, 0.34, 0.72
 """Room above a graph, for title and heads; below it, for the way back to the question; below them all."""
 BACK = 6.88
 """Where the way back from the answers to the question turns down."""
-QUERY_CHARS, QUERY_LINES = 26, 6
+QUERY_CHARS, QUERY_LINES = 21, 6
 
 _Node = tuple[str, int]
 _INK, _PALE, _NEXT, _BEST = "#334155", "#f8fafc", "#c2410c", "#15803d"
@@ -87,7 +87,7 @@ class Scene:
         for name, kind, given in (("gain", "agent", self.gain), ("right", "answer", self.right)):
             if len(given) not in (0, self.graph.count(kind)):
                 raise InputError(
-                    f"{name} has {len(given)} numbers, and the graph has {self.graph.count(kind)} nodes of the "
+                    f"{name} has {len(given)} numbers, and the graph has {self.graph.count(kind)} nodes of "
                     f"type {kind}; give one number for each, or none at all"
                 )
 
@@ -192,14 +192,15 @@ def draw_scenes(scenes: Sequence[Scene], path: Path) -> Path:
     except ImportError:
         raise MissingExtraError("plots", "plot") from None
 
-    tops, height = [], LEGEND
+    tops: list[float] = []
+    height = LEGEND
     for scene in reversed(scenes):
         height -= _bottom(_boxes(scene, 0.0))
         tops.append(height)
     # Fixed names and no date, so that a picture under version control changes only when its content does.
-    look = {"font.family": ["sans-serif"], "font.sans-serif": [FONT]}
+    fonts: Any = {"font.family": ["sans-serif"], "font.sans-serif": [FONT]}
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with matplotlib.rc_context({**look, "svg.hashsalt": "agentroute", "svg.fonttype": "none"}):
+    with matplotlib.rc_context({**fonts, "svg.hashsalt": "agentroute", "svg.fonttype": "none"}):
         figure = Figure(figsize=(WIDTH, height), dpi=DPI)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, WIDTH), ylim=(0, height))
@@ -220,13 +221,13 @@ def _boxes(scene: Scene, top: float) -> dict[_Node, _Box]:
     graph = scene.graph
     rows: dict[_Node, float] = {("agent", i): float(i) for i in range(graph.count("agent"))}
     taken: set[int] = set()
-    for i, row in enumerate(scene.givers):
-        while row in taken:  # an agent may have answered twice
-            row += 1
-        taken.add(row)
-        rows["answer", i] = float(row)
+    for i, place in enumerate(scene.givers):
+        while place in taken:  # an agent may have answered twice
+            place += 1
+        taken.add(place)
+        rows["answer", i] = float(place)
     entities = graph.count("entity")
-    question = wrap(_plain(graph.names["query"][0]), QUERY_CHARS)[:QUERY_LINES] or [""]
+    question = wrap(graph.names["query"][0], QUERY_CHARS, max_lines=QUERY_LINES, placeholder="\u2026") or [""]
     tall = (BOX + LINE * (len(question) - 1)) / ROW
     last = max(*rows.values(), entities - 1.0, tall - 1.0)
     step = min(2.0, last / max(entities - 1, 1))
@@ -299,6 +300,8 @@ class _Canvas:
             fill = _PALE
         elif kind == "answer" and position == scene.held:
             edge, line, weight = _BEST, 2.2, "bold"
+        elif kind == "answer" and not scene.said[position]:
+            fill = _PALE
         corner, size = (box.left, box.middle - box.half), (box.width, 2 * box.half)
         round_ = "round,pad=0,rounding_size=0.05"
         self.axes.add_patch(
@@ -349,8 +352,13 @@ class _Canvas:
         right = head[0] == "answer"
         (x, y), (_, to) = self.boxes[head].side(right), self.boxes[tail].side(right)
         apart = abs(y - to) / ROW
-        lane = ("agrees", "resembles", "within", "differs").index(relation) if right else 0
-        bow = min(0.2 + 0.12 * apart, 1.1) + 0.09 * lane if right else -0.12 - 0.06 * apart
+        if not right:
+            bow = -min(0.12 + 0.06 * apart, 0.8)
+        elif relation == "agrees":
+            bow = min(0.2 + 0.17 * apart, 1.45)
+        else:
+            lane = ("resembles", "within", "differs").index(relation)
+            bow = min(0.27 + 0.11 * apart, 1.1) + 0.09 * lane
         corners = [(x, y), (x + bow, y), (x + bow, to), (x, to)]
         self._line(relation, path=Curve(corners, [Curve.MOVETO, *[Curve.CURVE4] * 3]))
 

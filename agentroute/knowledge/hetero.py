@@ -260,8 +260,8 @@ def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph] | GraphBatch) ->
 
     Returns:
         Node stores with ``x`` and ``batch``, the agent store with ``suits`` (and ``team``, the rows that
-        repeat, when all graphs have the same agents), the answer store with ``gave``, and one edge store per edge type, reverses and empty ones included, with ``edge_index``,
-        ``edge_weight`` and ``edge_share``.
+        repeat, when all graphs have the same agents), the answer store with ``gave``, and one edge store per
+        edge type, reverses and empty ones included, with ``edge_index``, ``edge_weight`` and ``edge_share``.
     """
     import torch  # only training needs it
     from torch_geometric.data import HeteroData

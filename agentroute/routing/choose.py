@@ -24,7 +24,7 @@ TRUST = (0.0, 0.5, 1.0)
 ROUNDS = 8
 """Waves that a run may take, as in ``Limits``."""
 
-PRICES = (0.002, 0.005, 0.01, 0.02, 0.04, 0.07, 0.12, 0.2, 0.35)
+PRICES = (0.002, 0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.14, 0.2, 0.27, 0.36)
 """Price weights that are tried: points of score (0 to 1) that the mean price of a call must buy."""
 
 SURE = (0.6, 0.75, 0.85, 0.93, 1.0)
@@ -295,7 +295,7 @@ def settings(
                 calls=mean_calls,
                 cost_usd=None if np.isnan(mean_cost) else mean_cost,
                 doubt=standard_error(got.score - first.score, clusters),
-                price=mean_cost / least if least > 0 else mean_calls,
+                price=mean_cost / least if least > 0 and not np.isnan(mean_cost) else mean_calls,
                 right=right,
                 gain=gain,
                 sure=thresholds(got.share, got.score) if policy.judged else (),

@@ -21,9 +21,9 @@ def _chance(logits: Table) -> Table:
 
 
 def _price(cost: Table) -> Table:
-    """Return prices in units of the mean price of a call."""
+    """Return prices in units of the mean price of a call; where all are free, every call costs the same."""
     dollars = known_cost(cost)
-    return np.asarray(dollars / max(float(dollars.mean()), 1e-12))
+    return np.asarray(dollars / dollars.mean() if dollars.max() > 0 else np.ones_like(dollars))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,6 +160,7 @@ class GraphRouter(DecidingRouter):
         """
         other = copy(self)
         other.setting, other.policy, other.rounds = setting, setting.policy, setting.rounds
+        other.sure_from = None  # a promise belongs to one setting
         return other
 
     def with_preset(self, name: str) -> GraphRouter:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from agentroute.errors import InputError, OutcomeError
 from agentroute.evaluation.compare import evaluate
-from agentroute.evaluation.report import BASELINES, Report
+from agentroute.evaluation.report import BASELINES, EXTRA, Report
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter
 from agentroute.registry import AgentRegistry
 from agentroute.routing.router import GraphRouter
@@ -36,7 +37,7 @@ def test_only_the_queries_that_training_left_out_are_judged(
 
 
 def test_every_policy_is_there_with_its_interval(report: Report) -> None:
-    assert set(report.policies) == {*BASELINES, "agentroute", "agentroute_top1", "agentroute_vote"}
+    assert set(report.policies) == {*BASELINES, "agentroute", *EXTRA}
     for policy in report.policies.values():
         assert policy is not None
         assert 0 <= policy.score_low <= policy.score <= policy.score_high <= 1
@@ -46,6 +47,28 @@ def test_every_policy_is_there_with_its_interval(report: Report) -> None:
     assert single is not None and (single.gain_low, single.gain, single.gain_high) == (0, 0, 0)
     majority = report.policies["majority"]
     assert majority is not None and majority.calls == 4
+
+
+def test_confidence_is_held_against_what_answers_scored(report: Report, tmp_path: Path) -> None:
+    assert sum(count for _, _, count in report.reliability) == report.n_queries
+    for said, came, count in report.reliability:
+        assert 0 <= said <= 1 and 0 <= came <= 1 and count > 0
+    assert report.answer_error is not None and 0 <= report.answer_error < 0.5
+    assert report.plot_reliability(tmp_path / "r.png").stat().st_size > 1000
+    with pytest.raises(InputError, match="does not judge"):
+        replace(report, reliability=()).plot_reliability(tmp_path / "r.png")
+
+
+def test_a_promise_is_measured_and_one_that_nobody_can_keep_is_refused(
+    router: GraphRouter, folder: Path
+) -> None:
+    with pytest.raises(InputError, match="share above 0"):
+        evaluate(router, folder, control=False, target_coverage=1.5)
+    found = evaluate(router.with_preset("growing"), folder, control=False, target_coverage=0.5)
+    kept = found.promise
+    assert kept is not None and kept.target == 0.5 and 0 <= kept.share <= 1
+    assert (kept.right is None) == (kept.share == 0)
+    assert any("promise: 50% right" in line for line in found.lines())
 
 
 def test_a_learned_router_is_deployed_and_the_control_has_learned_nothing(report: Report) -> None:
@@ -73,11 +96,12 @@ def test_json_has_the_fixed_form_and_survives_a_round_trip(report: Report) -> No
 def test_the_page_fits_a_terminal_and_ends_with_the_verdict(report: Report) -> None:
     lines = str(report).splitlines()
     assert max(map(len, lines[: 4 + len(report.policies)])) <= 78
-    assert all(any(line.startswith(name) for line in lines) for name in report.policies)
+    shown = [name.replace("agentroute_", "  ") for name in report.policies]
+    assert all(any(line.startswith(name) for line in lines) for name in shown)
     assert lines[-1].startswith("verdict: deploy")
     console = Console(file=StringIO(), width=100)
     console.print(report)
-    assert "agentroute_vote" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "  one_round" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["picture.png", "picture.svg"])

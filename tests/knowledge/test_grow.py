@@ -60,6 +60,13 @@ def test_answers_in_part_alike_resemble_and_the_shorter_is_within_the_longer():
     assert differ[short, "poet: Babbage"] == 1.0
 
 
+def test_a_word_in_a_long_answer_is_a_tie_one_way_only():
+    long = "river " + " ".join(f"word{i}" for i in range(30))
+    graph = answered(graph_of("Who?"), "river", long)
+    assert ties(graph, WITHIN) == [("geo: river", f"sums: {long[:60]}", 1.0)]
+    assert ties(graph, HOLDS) == [(f"sums: {long[:60]}", "geo: river", 1.0)]
+
+
 def test_an_answer_is_tied_to_its_agent_to_the_question_and_to_what_it_mentions():
     found = Given(Entity(name="London", kind="name"), Entity(name="Rome", kind="name"))
     graph = answered(graph_of("x", extractor=found), "not in london", "no", agents=["poet", "geo"])

@@ -156,7 +156,18 @@ def random_record(rng: np.random.Generator, agents: tuple[str, ...], queries: in
 
 
 TEXTS = ("Was Ada Lovelace born in London in 1815?", "Which old river is number 7?", "?", "a prime")
-SAID = ("London", "the river Rhine", "yes", "", "no", "17", "I don't know", "london.", "['a', 'b']")
+SAID = (
+    "London",
+    "the river Rhine",
+    "yes",
+    "",
+    "no",
+    "17",
+    "I don't know",
+    "london.",
+    "['a', 'b']",
+    "the Rhine",
+)
 
 
 def random_answers(

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from routing.folders import table_of
+from routing.judged import PANELS, drawn_table, random_router
 
-from agentroute.routing.choose import TRUST, Calibration, Setting, best, calibrate, candidates
+from agentroute.outcomes import QueryRecord
+from agentroute.routing.choose import (
+    DOUBT_SE,
+    PRESETS,
+    ROUNDS,
+    TRUST,
+    Calibration,
+    Setting,
+    best,
+    calibrate,
+    calibrate_growth,
+    candidates,
+    cluster_of,
+    standard_error,
+)
 from agentroute.routing.choose import settings as judge
+from agentroute.routing.growth import calibrated
 from agentroute.routing.policy import PriceAware, TopK
 from agentroute.routing.replay import answer_groups
+from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
+from agentroute.types import Limits, Query
 
 
 def sigmoid(x):
@@ -110,6 +129,46 @@ def test_a_setting_says_what_its_policy_would_have_scored():
     assert everyone.cost_usd == pytest.approx(10.0)
 
 
+def test_a_setting_that_looks_says_what_a_replay_comes_to():
+    router, table = random_router(1), drawn_table(2, queries=30)
+    groups, growth = answer_groups(table), router.growth(table)
+    graphs = router.builder(table.agents).build([row.query for row in table.queries])
+    found = judge(*router.evidence(graphs), router.cost(table.agents), table, groups, growth, PANELS)
+    for one in found[::7]:
+        again = router.using(one).replay(table, groups, growth=growth)
+        assert one.score == pytest.approx(float(again.score.mean()), abs=1e-6)
+        assert one.calls == pytest.approx(float(again.calls.mean()))
+        assert bool(one.sure) == one.policy.judged
+    assert {one.right for one in found} == {calibrate_growth(growth, table, groups)[0]}
+
+
+def test_chances_of_answers_and_gains_hold_on_the_whole():
+    router, table = random_router(2), drawn_table(3, queries=400)
+    groups, growth = answer_groups(table), router.growth(table)
+    right, gain = calibrate_growth(growth, table, groups)
+    asked = (np.random.default_rng(5).random(table.score.shape) < 0.5) & table.ran
+    spoke = asked & (groups >= 0)
+    says, adds = growth.look(np.arange(len(table)), asked)[::-1]
+    chance, score = calibrated(says, *right), np.nan_to_num(table.score)
+    assert chance[spoke].mean() == pytest.approx(score[spoke].mean(), abs=0.04)
+    held = score[np.arange(len(table)), np.where(spoke, says, -np.inf).argmax(axis=1)]
+    left = table.ran & ~asked & spoke.any(axis=1, keepdims=True)
+    added = np.maximum(score - held[:, None], 0.0)[left].mean()
+    assert calibrated(adds, *gain)[left].mean() == pytest.approx(added, abs=0.04)
+
+
+def test_a_price_that_is_unknown_in_part_is_counted_in_calls():
+    rng = np.random.default_rng(4)
+    table = outcomes(rng, 60)
+    table.cost_usd[:, 3] = np.nan
+    prior = np.broadcast_to(np.array([0.3, 0.2, 0.1, 0.0], np.float32), (60, 4))
+    found = judged(prior, prior, table)
+    everyone = next(one for one in found if one.policy == TopK(k=4, temperature=1.0))
+    assert (found[0].cost_usd, everyone.cost_usd) == (1.0, None)
+    assert (found[0].price, everyone.price) == (1.0, 4.0)
+    assert all(np.isfinite(one.worth(0.01)) for one in found)
+
+
 def test_unknown_costs_stay_unknown():
     rng = np.random.default_rng(4)
     table = outcomes(rng, 40, cost=np.nan)
@@ -123,9 +182,27 @@ def test_candidates_fit_the_team(agents, priced):
     found = candidates(agents, priced)
     policies = [policy for policy, _ in found]
     assert found[0] == (TopK(k=1), 1)
+    assert not any(policy.looks or isinstance(policy, Agreement) for policy in policies)
     assert all(policy.k <= agents for policy in policies if isinstance(policy, TopK))
     assert any(isinstance(policy, PriceAware) for policy in policies) == priced
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("agents", [1, 2, 6, 12])
+def test_where_there_are_answers_every_known_method_is_tried(agents):
+    policies = [policy for policy, _ in candidates(agents, True, True, (("a", "b", "c"),))]
+    assert set(candidates(agents, True)) < set(candidates(agents, True, True))
+    for kind in (Growing, Cascade, Panel):
+        assert any(isinstance(policy, kind) for policy in policies)
+    fitting = {name: [p for p in policies if fits(p, agents)] for name, fits in PRESETS.items()}
+    assert fitting["top1"][0] == TopK(k=1)
+    assert not any(policy.looks for name in ("one_round", "all", "top1") for policy in fitting[name])
+    assert all(fitting.values()) or agents < 3
+    assert {policy.k for policy in fitting["all"]} <= {agents}
+
+
+def test_validation_takes_as_many_rounds_as_a_run_may():
+    assert Limits().max_rounds == ROUNDS == Setting.rounds == max(rounds for _, rounds in candidates(3, True))
 
 
 def setting(score, calls, cost, doubt=0.0):
@@ -141,9 +218,10 @@ def setting(score, calls, cost, doubt=0.0):
 
 
 def test_a_gain_that_may_be_luck_is_not_worth_its_price():
-    tried = [setting(0.60, 1, 1.0), setting(0.63, 3, 3.0, doubt=0.08)]
-    assert best(tried, 0.0).score == 0.60
-    assert best([tried[0], setting(0.65, 3, 3.0, doubt=0.08)], 0.0).score == 0.65
+    luck = DOUBT_SE * 0.08
+    for gain, calls in ((luck - 0.001, 1), (luck + 0.001, 3)):
+        tried = [setting(0.60, 1, 1.0), setting(0.60 + gain, 3, 3.0, doubt=0.08)]
+        assert best(tried, 0.0).calls == calls
 
 
 def test_the_best_is_the_one_whose_calls_pay():
@@ -159,9 +237,49 @@ def test_the_best_is_the_one_whose_calls_pay():
     )  # the simpler one comes first
 
 
-@pytest.mark.parametrize("policy", [TopK(k=3, temperature=0.5), PriceAware(price_weight=0.1, cap_usd=2.0)])
+@pytest.mark.parametrize(
+    "policy", {type(p): p for p, _ in candidates(5, True, True, (("a", "b"),))}.values(), ids=repr
+)
 def test_a_setting_survives_its_file(policy):
     one = Setting(
-        policy=policy, rounds=2, calibration=Calibration(0.5, 1.2, -0.3), score=0.5, calls=2.5, cost_usd=None
+        policy=policy,
+        rounds=2,
+        calibration=Calibration(0.5, 1.2, -0.3),
+        score=0.5,
+        calls=2.5,
+        cost_usd=None,
+        right=(0.5, 1.0),
+        gain=(2.0, -1.0),
+        sure=(0.5, None, 0.75),
     )
     assert Setting.from_plain(json.loads(json.dumps(one.plain()))) == one
+
+
+# ---------------------------------------------------------------------------- queries that go together
+
+
+@pytest.mark.parametrize("times", [1, 2, 7])
+def test_repeating_every_query_does_not_make_a_mean_surer(times):
+    values = np.random.default_rng(0).random(50)
+    alone = standard_error(values, np.arange(50))
+    assert alone == pytest.approx(values.std() / np.sqrt(50))
+    repeated, clusters = np.repeat(values, times), np.repeat(np.arange(50), times)
+    order = np.random.default_rng(1).permutation(len(repeated))
+    assert standard_error(repeated[order], clusters[order]) == pytest.approx(alone)
+    assert standard_error(repeated, np.arange(len(repeated))) == pytest.approx(alone / np.sqrt(times))
+
+
+def test_queries_of_one_template_and_runs_of_one_query_go_together():
+    metas = [{"template": "t"}, {}, {"template": "t"}, {"template": "u"}, {}]
+    ids = ["a", "b", "c", "d", "b"]
+    records = tuple(
+        QueryRecord(query=Query(text=f"question {i}", id=name), meta=meta)
+        for i, (name, meta) in enumerate(zip(ids, metas, strict=True))
+    )
+    table = replace(table_of(np.ones((5, 2)), [["x", "y"]] * 5), queries=records)
+    one, two, three, four, five = cluster_of(table)
+    assert one == three
+    assert two == five
+    assert len({one, two, four}) == 3
+    nameless = tuple(replace(row, query=replace(row.query, id=None)) for row in records[1:2] * 3)
+    assert len(set(cluster_of(replace(table, queries=nameless)))) == 3

@@ -109,7 +109,7 @@ def test_where_nobody_has_said_anything_an_agent_adds_what_is_expected_of_it():
 def test_every_feature_is_heard(teams):
     """A change of any feature of any node reaches the scores."""
     model, graphs = network(3, num_layers=2), random_graphs(3, agents=9, answers=30)[2:3]
-    graphs += random_graphs(5, agents=4, answers=9)[2:3] * (teams - 1)
+    graphs += random_graphs(4, agents=4, answers=9)[2:3] * (teams - 1)
     assert all(graph.count("answer") > 2 for graph in graphs)
     data = to_hetero(graphs)
     leaves = {kind: data[kind].x for kind in data.node_types} | {"suits": data["agent"].suits}

@@ -1,20 +1,15 @@
-"""A trained router: its decisions keep the laws, and it knows what fits it."""
+"""A trained router: its scores and its decisions keep the laws."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from routing.folders import EMBEDDER, TOPICS, held_out, question, shared_folder, spec, team, trained
+from routing.folders import TOPICS, question, spec, team, trained
 
-from agentroute.errors import InputError, QueryError, RouterFileError
-from agentroute.knowledge.embed import HashingEmbedder
-from agentroute.outcomes import OutcomeFolder
-from agentroute.routing import files
+from agentroute.errors import InputError, QueryError
 from agentroute.routing.policy import Nucleus, PriceAware, TopK
 from agentroute.routing.router import GraphRouter
 from agentroute.types import Answer, Limits, Message, Passage, Query, from_plain, to_plain
@@ -243,98 +238,13 @@ def test_costs_come_from_outcomes_then_from_cards_then_are_unknown(router):
     assert {r.agent: r.cost_usd for r in decision.ranking}["blank"] is None
 
 
-# ---------------------------------------------------------------------------- settings and replay
-
-
-def test_presets_and_bounds(router):
-    top = router.with_preset("top1")
-    assert top.policy == TopK(k=1)
-    assert len(top.route(QUERIES[0], TEAM).selected) == 1
-    assert router.with_preset("vote").setting.policy != TopK(k=1)
-    assert router.within(max_calls=1.0).setting.calls <= 1.0
-    assert router.within() is router
-    with pytest.raises(InputError, match="there is no preset 'best'; choose top1 or vote"):
-        router.with_preset("best")
-    with pytest.raises(InputError, match=r"max_calls=0\.5"):
-        router.within(max_calls=0.5)
-    with pytest.raises(InputError, match=r"the lowest are 1 call and 0\.00\d+ USD"):
-        router.within(max_cost_usd=1e-9)
-
-
-def test_replay_is_what_route_and_a_vote_come_to(router):
-    router = with_policy(router, TopK(k=1), 0.5)
-    table = held_out(router)
-    found = router.replay(table)
-    for i, row in enumerate(table.queries):
-        (agent, _), *_ = router.route(row.query, table.agents).selected
-        assert np.flatnonzero(found.asked[i]).tolist() == [table.agent_ids.index(agent)]
-        assert found.score[i] == table.score[i, table.agent_ids.index(agent)]
-
-
-# ---------------------------------------------------------------------------- files
-
-
-@pytest.fixture(scope="module")
-def saved(router, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("router")
-    router.save(folder)
-    return folder
-
-
-def test_a_loaded_router_decides_as_the_saved_one(router, saved):
-    again = GraphRouter.load(saved, embedder=EMBEDDER)
-    assert np.array_equal(again.score(QUERIES, TEAM), router.score(QUERIES, TEAM))
-    assert again.route(QUERIES[0], TEAM) == router.route(QUERIES[0], TEAM)
-    assert again.setting.policy == router.setting.policy
-    assert len(again.tried) == len(router.tried)
-    assert again.manifest["test_ids"] == router.manifest["test_ids"]
-    assert np.array_equal(again.record.score, router.record.score, equal_nan=True)
-
-
-def test_saving_a_loaded_router_loses_nothing(saved, tmp_path):
-    GraphRouter.load(saved, embedder=EMBEDDER).save(tmp_path)
-    (manifest, tensors), (again, copied) = files.load(saved), files.load(tmp_path)
-    assert again == manifest
-    assert {name: value.tobytes() for name, value in copied.items()} == {
-        name: value.tobytes() for name, value in tensors.items()
-    }
-
-
-class OtherScheme(HashingEmbedder):
-    fingerprint = "other-scheme/dim=48"
-
-
-@pytest.mark.parametrize(
-    ("embedder", "message"),
-    [
-        (
-            HashingEmbedder(64),
-            r"trained on vectors of 48 numbers, this embedder gives 64; use .*hashing-1/dim=48",
-        ),
-        (OtherScheme(48), "trained with the embedder hashing-1/dim=48, this one is other-scheme/dim=48"),
-    ],
-)
-def test_another_embedder_is_refused_and_both_are_named(saved, embedder, message):
-    with pytest.raises(RouterFileError, match=message):
-        GraphRouter.load(saved, embedder=embedder)
-
-
-def test_a_router_in_a_fresh_process_decides_without_torch(router, saved):
-    script = (
-        "import sys\n"
-        "from agentroute.knowledge.embed import HashingEmbedder\n"
-        "from agentroute.outcomes import OutcomeFolder\n"
-        "from agentroute.routing.router import GraphRouter\n"
-        "from agentroute.types import Query\n"
-        "router = GraphRouter.load(sys.argv[1], embedder=HashingEmbedder(48))\n"
-        "team = OutcomeFolder.open(sys.argv[2]).registry.agents\n"
-        "print(router.route(Query(text='Which river?'), team).ranking[0].score)\n"
-        "print([name for name in ('torch', 'torch_geometric', 'networkx') if name in sys.modules])"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", script, saved, shared_folder()], capture_output=True, text=True, timeout=60
-    )
-    score, heavy = found.stdout.splitlines() or [found.stderr, ""]
-    mine = router.route(Query(text="Which river?"), OutcomeFolder.open(shared_folder()).registry.agents)
-    assert float(score) == pytest.approx(mine.ranking[0].score, abs=1e-6)
-    assert heavy == "[]"
+def test_an_earlier_rounds_work_is_kept_and_changes_nothing(router):
+    """What a question came to is remembered between rounds; other questions in between must not matter."""
+    growing, answer = router.with_preset("growing"), Answer(agent="rivers", text="gold 3")
+    alone = [growing.route(query, TEAM, answers=[answer], round=2) for query in QUERIES[:4]]
+    for query, expected in zip(QUERIES[:4], alone, strict=True):
+        growing.route(QUERIES[9], TEAM)
+        growing.route(query, TEAM)
+        growing.route(query, TEAM[:3])
+        assert growing.route(query, TEAM, answers=[answer], round=2) == expected
+        assert growing.route(replace(query, task="rivers"), TEAM, answers=[answer], round=2) != expected

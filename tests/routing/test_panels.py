@@ -52,11 +52,19 @@ def test_who_never_helps_is_in_no_panel(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_dearer_agent_sits_in_fewer_panels(seed):
-    groups, score = crowd(seed, [0.7, 0.62, 0.62, 0.62, 0.62])
+    groups, score = crowd(seed, [0.75, 0.6, 0.6, 0.6, 0.68])
     cheap = found(groups, score, [1, 1, 1, 1, 1])
     dear = found(groups, score, [1, 1, 1, 1, 60])
-    assert max(map(len, cheap)) == 5
-    assert sum("e" in panel for panel in dear) < sum("e" in panel for panel in cheap)
+    assert all("e" in panel for panel in cheap)
+    assert not all("e" in panel for panel in dear)
+
+
+def test_nobody_is_worth_any_price():
+    """Where the others cost a thousand times as much, only a list for which money is no matter has them."""
+    groups, score = crowd(1, [0.75, 0.7, 0.7, 0.7, 0.7])
+    free = found(groups, score, [0, 0, 0, 0, 0])
+    assert len(free) == 1
+    assert found(groups, score, [1, 1000, 1000, 1000, 1000]) == free
 
 
 def test_the_first_of_a_panel_is_the_best_for_its_price():

@@ -10,8 +10,10 @@ from hypothesis.extra import numpy as npst
 from routing.folders import table_of
 
 from agentroute import answers
+from agentroute.errors import InputError
 from agentroute.routing.policy import Nucleus, PriceAware, TopK
 from agentroute.routing.replay import answer_groups, replay, vote
+from agentroute.routing.rounds import Cascade, Growing
 
 MANY = settings(max_examples=60, deadline=None)
 POLICIES = [
@@ -136,6 +138,13 @@ def test_when_the_chosen_one_gave_nothing_others_are_asked():
     one = replay(TopK(), logits, np.ones(3), table, max_rounds=1)
     assert one.calls.tolist() == [1, 1, 1]
     assert one.leader.tolist() == [-1, -1, -1]
+
+
+def test_a_policy_that_looks_at_answers_needs_a_judge():
+    table = table_of(np.ones((2, 2)), [["a", "b"]] * 2)
+    for policy in (Cascade(), Growing(), TopK(judged=True)):
+        with pytest.raises(InputError, match=f"the policy {policy.name} looks at answers; give it a judge"):
+            replay(policy, np.zeros((2, 2)), np.ones(2), table)
 
 
 def test_an_unknown_cost_makes_only_its_own_sum_unknown():

@@ -111,6 +111,30 @@ async def stubborn(text: str) -> str:
     return "too late"
 
 
+async def blocks(text: str) -> str:
+    time.sleep(0.4)
+    return "too late"
+
+
+async def blocks_then_waits(text: str) -> str:
+    time.sleep(0.4)
+    await asyncio.sleep(0)  # ready at once: no timer comes between
+    return "too late"
+
+
+async def naps(text: str) -> str:
+    await asyncio.sleep(0.05)
+    return "slept well"
+
+
+async def interrupts(text: str) -> str:
+    raise KeyboardInterrupt
+
+
+def interrupts_in_thread(text: str) -> str:
+    raise KeyboardInterrupt
+
+
 async def behind_gate(text: str) -> str:
     _called("behind_gate")
     while not GATE["open"]:

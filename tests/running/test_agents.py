@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from agentroute.outcomes import Outcome, OutcomeWriter, QueryRecord, create_fold
 from agentroute.registry import AgentRegistry
 from agentroute.running.agents import build_agent, build_team, problem, run_agent
 from agentroute.running.client import ClientError
+from agentroute.running.interrupts import may_be_users
 from agentroute.running.strategies import final_answer
 from agentroute.testing import FakeClient
 from agentroute.types import (
@@ -35,6 +40,7 @@ from agentroute.types import (
 
 QUERY = Query(text="why?")
 NO_LIMITS = Limits()
+AT_ONCE = ("crew:blocks", "crew:blocks_then_waits", "crew:naps")
 
 
 def function(name: str, **keys: Any) -> AgentSpec:
@@ -64,6 +70,8 @@ async def ask(
     **keys: Any,
 ) -> Answer:
     agent = build_agent(spec, allow=["crew"])
+    if spec.function in AT_ONCE:
+        agent.load()  # type: ignore[attr-defined]  # so that its time is its own
     return await run_agent(agent, query, client or FakeClient(), FixedEffort(), limits, **keys)
 
 
@@ -137,6 +145,63 @@ async def test_an_agent_that_hangs_is_given_up_at_its_deadline(name: str) -> Non
     answer = await ask(function(name, timeout_s=0.2))
     assert time.monotonic() - began < 1.2
     assert (answer.status, answer.error) == ("timed_out", "no answer within 0.2 s")
+
+
+@pytest.mark.parametrize("name", ["blocks", "blocks_then_waits"])
+async def test_an_async_agent_that_blocks_past_its_deadline_has_timed_out(name: str) -> None:
+    answer = await ask(function(name, timeout_s=0.2, price=Price(call=0.25)))
+    assert (answer.status, answer.text, answer.usage.cost_usd) == ("timed_out", "", 0.25)
+    assert re.fullmatch(
+        r"no answer within 0\.2 s: it held the event loop for \d\.\d s; what blocks must not be async",
+        answer.error or "",
+    )
+    answer = await ask(function(name), deadline=time.monotonic() + 0.2)
+    assert (answer.error or "").startswith("no answer before the run's time was up: it held")
+    assert (await ask(function(name))).text == "too late"  # in time, whatever it thinks
+
+
+async def test_who_is_held_up_by_a_blocking_agent_is_not_to_blame() -> None:
+    held, busy = function("naps", timeout_s=0.2), function("blocks", timeout_s=0.2)
+    assert [a.status for a in await asyncio.gather(ask(held), ask(busy))] == ["ok", "timed_out"]
+
+
+# ``asyncio.run`` catches Ctrl-C, as it does for the command line and for ``AgentRoute.run``.
+@pytest.mark.parametrize("name", ["interrupts", "interrupts_in_thread"])
+def test_an_agent_that_raises_an_interrupt_of_its_own_has_failed(name: str) -> None:
+    answer = asyncio.run(ask(function(name)))
+    assert answer.status == "failed" and (answer.error or "").endswith("KeyboardInterrupt")
+
+
+def test_an_interrupt_that_may_be_the_user_s_passes_through() -> None:
+    def handler(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    def caught(call: Any) -> KeyboardInterrupt:
+        try:
+            call()
+        except KeyboardInterrupt as error:
+            return error
+        raise AssertionError
+
+    def own() -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        for installed in (handler, partial(handler, "main task")):
+            signal.signal(signal.SIGINT, installed)
+            assert may_be_users(caught(lambda: signal.raise_signal(signal.SIGINT)))
+            assert not may_be_users(caught(own))
+        # Python's own handler leaves no trace: it cannot be told apart.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        assert may_be_users(caught(lambda: signal.raise_signal(signal.SIGINT)))
+        assert may_be_users(caught(own))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert not may_be_users(caught(own))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with ThreadPoolExecutor() as pool:
+        assert not pool.submit(lambda: may_be_users(caught(own))).result()
 
 
 async def test_the_run_s_deadline_is_sooner_than_the_agent_s() -> None:

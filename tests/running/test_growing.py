@@ -7,7 +7,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,11 +62,16 @@ def asked(replayed: Replay, row: int, table: OutcomeTable) -> set[str]:
     return {table.agent_ids[i] for i in np.flatnonzero(replayed.asked[row])}
 
 
-def several(table: OutcomeTable, answered: int = 2) -> list[int]:
-    """The rows on which the growing router asks more than one agent, of whom so many answer."""
+def several(table: OutcomeTable) -> list[int]:
+    """The rows on which the growing router asks more than one agent, who all ran, and the first answers."""
     found = router().replay(table)
-    spoke = np.array([[bool(text) for text in row] for row in table.answers]) & found.asked & table.ran
-    return [row for row in np.flatnonzero(found.calls > 1).tolist() if spoke[row].sum() >= answered]
+    rows = []
+    for row in np.flatnonzero((found.calls > 1) & (table.ran | ~found.asked).all(axis=1)).tolist():
+        first = router().route(table.queries[row].query, table.agents).weights
+        if all(table.answers[row][table.agent_ids.index(agent)] for agent in first):
+            rows.append(row)
+    assert rows
+    return rows
 
 
 def alike(one: RunResult, other: RunResult) -> None:
@@ -95,7 +99,7 @@ def alike(one: RunResult, other: RunResult) -> None:
 async def test_a_live_run_is_what_the_replay_says(table: OutcomeTable, preset: str) -> None:
     found, group = router(preset).replay(table), team(table, preset=preset)
     rounds = set()
-    for row, record in enumerate(table.queries):
+    for row, record in enumerate(table.queries[:30]):
         if found.leader[row] < 0:
             with pytest.raises(AllAgentsFailedError):
                 await group.arun(record.query)
@@ -111,7 +115,7 @@ async def test_a_live_run_is_what_the_replay_says(table: OutcomeTable, preset: s
         assert result.decisions[-1].stop
         assert (result.decisions[-1].confidence is None) == (not router(preset).policy.judged)
         rounds.add(len(result.decisions) - 1)
-    assert 1 in rounds and (max(rounds) > 1 or preset == "all")
+    assert 1 in rounds and (max(rounds) > 1 or preset not in ("growing", "cascade"))
 
 
 async def test_a_stream_tells_each_round_and_its_reason(table: OutcomeTable) -> None:
@@ -148,11 +152,10 @@ async def test_one_round_is_judged_as_well(table: OutcomeTable) -> None:
 
 
 async def test_who_fails_in_the_first_round_is_followed_by_another(table: OutcomeTable) -> None:
-    group, seen = team(table, preset="growing"), 0
+    group, seen, leaders = team(table, preset="growing"), 0, router().replay(table).leader
     for row, record in enumerate(table.queries):
-        ((agent, _),) = group.route(record.query).selected
-        place = table.agent_ids.index(agent)
-        if table.ran[row, place] or router().replay(table).leader[row] < 0:
+        agent, *others = group.route(record.query).weights
+        if others or leaders[row] < 0 or table.ran[row, table.agent_ids.index(agent)]:
             continue
         seen += 1
         result = await group.arun(record.query)
@@ -249,4 +252,4 @@ async def test_an_answer_that_does_not_keep_the_promise_says_so(table: OutcomeTa
 
 def test_the_folder_has_every_kind_of_outcome(table: OutcomeTable) -> None:
     said = [text for row in table.answers for text in row]
-    assert "" in said and not table.ran.all() and (table.score == 1).any() and Path(shared_folder()).is_dir()
+    assert "" in said and not table.ran.all() and (table.score == 1).any() and (table.score == 0).any()

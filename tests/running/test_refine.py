@@ -107,13 +107,14 @@ async def test_no_model_is_asked_when_all_say_the_same(texts: tuple[str, ...]) -
         (" \0", "not refined: the model gave an empty reply"),
     ],
 )
-async def test_when_the_model_fails_the_heaviest_answer_is_given_as_it_is(
-    reply: str | Exception, problem: str
-) -> None:
+async def test_when_the_model_fails_the_answers_vote(reply: str | Exception, problem: str) -> None:
     given = answers("Paris", "  Rome, **surely**. ", "paris")
-    refined = await LLMRefiner(SPEC).refine(QUERY, given, weights(0.3, 0.4, 0.3), FakeClient([reply]))
+    refined = await LLMRefiner(SPEC).refine(QUERY, given, weights(0.2, 0.6, 0.2), FakeClient([reply]))
     assert (refined.text, refined.sources) == ("  Rome, **surely**. ", ("a1",))
-    assert (refined.confidence, refined.problems) == (pytest.approx(0.4), (problem,))
+    assert (refined.confidence, refined.problems) == (pytest.approx(0.6), (problem,))
+    # A judging router gives answers that agree one chance between them: the heaviest alone is not the best.
+    refined = await LLMRefiner(SPEC).refine(QUERY, given, weights(0.35, 0.4, 0.25), FakeClient([reply]))
+    assert (refined.text, refined.sources) == ("Paris", ("a0", "a2"))
 
 
 async def test_a_model_that_hangs_is_given_up_and_billed_as_unknown() -> None:

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import crew
+import numpy as np
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
@@ -18,6 +20,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from agentroute.effort.router import FixedEffort
 from agentroute.errors import QueryError
 from agentroute.running.agents import build_agent
+from agentroute.running.client import ClientError
 from agentroute.running.context import RunContext
 from agentroute.running.refine import LLMRefiner, VoteRefiner
 from agentroute.running.workflow import build_workflow
@@ -125,6 +128,7 @@ def select(**weights: float) -> RoutingDecision:
         ("raises_at_once", "failed"),
         ("exits_async", "failed"),
         ("cancels_itself", "failed"),
+        ("interrupts_in_thread", "failed"),
         ("hangs", "timed_out"),
         ("hangs_in_thread", "timed_out"),
         ("stubborn", "timed_out"),
@@ -142,6 +146,13 @@ async def test_one_bad_agent_never_loses_the_others_answers(bad: str, status: st
     declined = status == "skipped"
     assert state["status"] == ("complete" if declined else "degraded")
     assert [line.partition(":")[0] for line in state["problems"]] == ([] if declined else [specs[0].id])
+
+
+def test_an_agent_that_raises_an_interrupt_does_not_end_the_run() -> None:
+    specs = [function("interrupts"), function("paris")]
+    state = asyncio.run(run(StaticRouter(["interrupts", "paris"]), specs))
+    assert statuses(state) == {"interrupts": "failed", "paris": "ok"}
+    assert (state["answer"], state["problems"]) == ("Paris", ["interrupts: failed (KeyboardInterrupt)"])
 
 
 async def test_answers_keep_the_order_of_the_selection_whatever_finishes_first() -> None:
@@ -235,6 +246,34 @@ async def test_weights_that_are_no_numbers_count_nothing() -> None:
     state = await run(router, [function("paris"), function("rome"), function("good")])
     assert state["answer"] == "Rome"
     assert state["weights"] == {"paris": 0.0, "rome": 0.2, "good": 0.0}
+
+
+async def test_a_decision_is_plain_data_whatever_numbers_it_holds() -> None:
+    first = replace(
+        select(paris=0.5, rome=0.5), expected_score=np.float32(0.5), expected_cost_usd=np.float64(0.0)
+    )
+    sure = {"confidence": np.float32(0.75), "assured": np.bool_(True), "stop": np.bool_(True)}
+    last = replace(select(paris=0.7, rome=0.3), coverage=np.float16(0.5), round=np.int64(2), **sure)
+    state = await run(deciding(first, last), [function("paris"), function("rome")], Limits(max_rounds=1))
+    assert (state["answer"], state["status"], state["confidence"]) == ("Paris", "complete", 0.75)
+    found = state["decisions"][-1]
+    assert [type(found[name]) for name in ("confidence", "assured", "stop", "coverage", "round")] == [
+        float,
+        bool,
+        bool,
+        float,
+        int,
+    ]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), -0.1, 1.5])
+async def test_a_confidence_that_is_no_chance_is_left_out(odd: float) -> None:
+    last = replace(select(paris=0.7, rome=0.3), stop=True, confidence=odd, assured=True)
+    router = deciding(select(paris=0.5, rome=0.5), last)
+    state = await run(router, [function("paris"), function("rome")])
+    assert (state["answer"], state["confidence"]) == ("Paris", pytest.approx(0.7))
+    assert state["problems"] == [f"router: its confidence of {odd} is no chance from 0 to 1; it is left out"]
+    assert state["decisions"][-1]["assured"] is None
 
 
 @pytest.mark.parametrize("fault", [ValueError("bad\nscores"), SystemExit("x"), "not a decision", None])
@@ -397,6 +436,45 @@ async def test_a_refiner_that_fails_in_any_way_leaves_the_heaviest_answer() -> N
         assert state["problems"] == [f"not refined: {why}"]
 
 
+def judging(confidence: float, assured: bool | None = None, **weights: float) -> Router:
+    """Sends those named at once; then stops, with these weights and a chance that the best is right."""
+    last = replace(select(**weights), stop=True, confidence=confidence, assured=assured, reason="judged")
+    return deciding(select(**weights), last)
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer", "confidence"),
+    [
+        ("Paris.", "Paris.", 0.8),
+        ("Rome", "Rome", 0.8 * 0.4 / 0.6),
+        ("Either Rome or Paris.", "Either Rome or Paris.", None),
+        (ClientError("server", "500"), "Paris", 0.8),
+    ],
+)
+async def test_the_chance_of_a_judged_answer_is_kept_by_whoever_says_the_same(
+    reply: Any, answer: str, confidence: float | None
+) -> None:
+    spec = RefinerSpec(kind="llm", model="openai/r", price=Price(input=1.0, output=1.0))
+    keys: Any = {"client": FakeClient([reply]), "refiner": LLMRefiner(spec)}
+    specs = [function("paris"), function("rome"), function("paris_too")]
+    state = await run(judging(0.8, paris=0.35, rome=0.4, paris_too=0.25), specs, **keys)
+    assert (state["answer"], state["confidence"]) == (answer, pytest.approx(confidence))
+    keys["client"] = FakeClient([reply])
+    router = judging(0.8, True, paris=0.35, rome=0.4, paris_too=0.25)
+    state = await run(router, specs, target_coverage=0.75, **keys)
+    kept = confidence == 0.8
+    assert [line.startswith("not assured: ") for line in state["problems"]].count(True) == (not kept)
+    assert kept == (state["status"] == "complete") or isinstance(reply, ClientError)
+
+
+async def test_a_promise_is_not_kept_by_a_run_that_ends_before_its_answers_are_judged() -> None:
+    specs = [function("paris"), function("hangs")]
+    router = deciding(select(paris=0.5, hangs=0.5))
+    state = await run(router, specs, Limits(deadline_s=0.3), target_coverage=0.9)
+    assert (state["answer"], state["status"]) == ("Paris", "degraded")
+    assert state["problems"][-1] == "not assured: the run ended before its answers were judged"
+
+
 async def test_the_refiner_is_on_the_run_s_bill() -> None:
     spec = RefinerSpec(kind="llm", model="openai/r", price=Price(input=1.0, output=1.0))
     client = FakeClient(["merged"])
@@ -442,6 +520,16 @@ async def test_a_conversation_on_one_thread_starts_each_run_afresh() -> None:
     await graph.ainvoke({"question": "one"}, config)
     state = await graph.ainvoke({"messages": [HumanMessage("two")]}, config, output_keys=ALL)
     assert state["answer"] == "good: two" and len(state["answers"]) == 1 and len(state["decisions"]) == 2
+
+
+async def test_a_run_without_an_answer_does_not_keep_the_confidence_of_the_one_before() -> None:
+    router = deciding(select(good=1.0), select(), select(raises=1.0), select())
+    graph = build(router, [function("good"), function("raises")]).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "t"}}
+    first = await graph.ainvoke({"question": "one"}, config)
+    second = await graph.ainvoke({"question": "two"}, config)
+    assert (first["status"], first["confidence"]) == ("complete", 1.0)
+    assert (second["status"], second["confidence"], second["answer"]) == ("failed", None, "")
 
 
 async def test_it_nests_in_a_graph_with_a_context_of_its_own() -> None:
