@@ -3,8 +3,8 @@
     python examples/draw_graph.py [FILE] [--every N] [--epochs N]
 
 This made the picture in docs/growing-graph.md. It trains a small router for it, in about a minute, on what
-the local agents answer to every Nth training question of the workbench. They are free, so that there would be
-nothing to weigh; the price of one cent a call is made up.
+the local agents answer to every Nth training question of the workbench. They are free; where all are, each
+call counts the same.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from agentroute import AgentRegistry, AgentRoute, Answer, Query, RoutingDecision, collect, train
-from agentroute.knowledge.drawing import Scene, draw_scenes
+from agentroute.knowledge.drawing import draw_scenes
+from agentroute.knowledge.scene import Scene
 from agentroute.routing.fit import TrainConfig
 from agentroute.routing.growth import ran
 from agentroute.routing.rounds import Growing
-from agentroute.types import Price
 from agentroute.workbench import dense_reader
 from agentroute.workbench.questions import records
 
@@ -35,9 +35,7 @@ parser.add_argument("--epochs", type=int, default=40, help="passes over them, at
 options = parser.parse_args()
 
 # 1. A small router. The questions it learns from have neither this wording nor this mountain.
-registry = AgentRegistry.from_specs(
-    replace(spec, price=Price(call=0.01)) for spec in AgentRegistry.from_yaml(REGISTRY)
-)
+registry = AgentRegistry.from_yaml(REGISTRY)
 questions = [record for record in records() if record[2]["split"] == "train"][:: options.every]
 dense_reader.answer(QUESTION.text)  # the first use of the sentence encoder may take longer than a call may
 with TemporaryDirectory() as folder:

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from textwrap import wrap
 from typing import Any, NamedTuple
 
 from agentroute.errors import InputError, MissingExtraError
-from agentroute.knowledge.graph import GAVE, NODE_TYPES, KnowledgeGraph, to_networkx
+from agentroute.knowledge.graph import NODE_TYPES, KnowledgeGraph, to_networkx
 from agentroute.knowledge.grow import SLIGHT
+from agentroute.knowledge.scene import (
+    COLUMNS,
+    FONT,
+    FONT_POINTS,
+    FOOTER,
+    HEADER,
+    LINE,
+    PADDING,
+    ROW,
+    WIDTH,
+    Box,
+    Node,
+    Scene,
+    bottom,
+    place,
+    plain,
+)
 
 FORMATS = (".png", ".svg", ".pdf")
 DPI = 110
-FONT = "DejaVu Sans"
-"""It comes with matplotlib, and is wider than most that a browser may show instead."""
-FONT_POINTS = 7.5
-
-WIDTH = 10.0
-"""Of the page, in inches, as all lengths below."""
-COLUMNS = {"query": (0.1, 1.6), "entity": (2.45, 1.3), "agent": (4.75, 1.6), "answer": (7.05, 1.75)}
-"""Left edge and width of each type's boxes."""
-ROW, BOX, LINE, PADDING, NOTE = 0.3, 0.23, 0.13, 0.06, 0.42
-"""From row to row; height of a box, of a further line in it; room at its sides, and for its number."""
-HEADER, FOOTER, LEGEND = 0.62, 0.34, 0.72
-"""Room above a graph, for title and heads; below it, for the way back to the question; below them all."""
+LEGEND = 0.72
+"""Inches below the last scene."""
 BACK = 6.88
-"""Where the way back from the answers to the question turns down."""
-QUERY_CHARS, QUERY_LINES = 21, 6
+"""Where the way back from the answers to the question turns down, in inches."""
 
-_Node = tuple[str, int]
 _INK, _PALE, _NEXT, _BEST = "#334155", "#f8fafc", "#c2410c", "#15803d"
 _FILL = {"query": "#fde68a", "entity": "#e2e8f0", "agent": "#dbeafe", "answer": "#dcfce7"}
 _HEADS = {"query": "question", "entity": "entities", "agent": "agents", "answer": "answers"}
@@ -60,79 +62,6 @@ _TIES: Mapping[str, _Tie] = {
     "within": _Tie("#7c3aed", (0, (7, 2, 1, 2)), 1.2, "within", arrow=True),
     "differs": _Tie("#dc2626", ":", 1.0, "differs"),
 }
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
-    """A graph at one moment, and what the network says of it.
-
-    Args:
-        graph: The graph.
-        title: What stands above it.
-        gain: What each agent should add, 0 to 1, in the order of the agents; ``None`` leaves one out.
-        right: The chance of each answer to be right, in the order of the answers; ``None`` leaves one out.
-        chosen: Ids of the agents that are asked next.
-
-    Raises:
-        InputError: There are too many numbers, or too few.
-    """
-
-    graph: KnowledgeGraph
-    title: str = ""
-    gain: Sequence[float | None] = ()
-    right: Sequence[float | None] = ()
-    chosen: Collection[str] = ()
-
-    def __post_init__(self) -> None:
-        for name, kind, given in (("gain", "agent", self.gain), ("right", "answer", self.right)):
-            if len(given) not in (0, self.graph.count(kind)):
-                raise InputError(
-                    f"{name} has {len(given)} numbers, and the graph has {self.graph.count(kind)} nodes of "
-                    f"type {kind}; give one number for each, or none at all"
-                )
-
-    @property
-    def givers(self) -> list[int]:
-        """The position of the agent behind each answer."""
-        if not self.graph.count("answer"):
-            return []
-        agents, answers = self.graph.edge_index[GAVE].tolist()
-        return [agent for _, agent in sorted(zip(answers, agents, strict=True))]
-
-    @property
-    def said(self) -> list[str]:
-        """The text of each answer; empty for an agent that failed or declined."""
-        agents, answers = self.graph.names["agent"], self.graph.names["answer"]
-        return [
-            name.removeprefix(f"{agents[giver]}: ") for name, giver in zip(answers, self.givers, strict=True)
-        ]
-
-    @property
-    def held(self) -> int | None:
-        """The answer that is most likely right, of those with a text; ``None`` without chances."""
-        chances = [
-            (-chance, i)
-            for i, (chance, text) in enumerate(zip(self.right, self.said, strict=False))
-            if chance is not None and text
-        ]
-        return min(chances)[1] if chances else None
-
-
-class _Box(NamedTuple):
-    """A node on the page."""
-
-    left: float
-    middle: float
-    width: float
-    lines: tuple[str, ...]
-    note: str = ""
-
-    @property
-    def half(self) -> float:
-        return BOX / 2 + LINE * (len(self.lines) - 1) / 2
-
-    def side(self, right: bool) -> tuple[float, float]:
-        return self.left + (self.width if right else 0.0), self.middle
 
 
 def draw(
@@ -195,7 +124,7 @@ def draw_scenes(scenes: Sequence[Scene], path: Path) -> Path:
     tops: list[float] = []
     height = LEGEND
     for scene in reversed(scenes):
-        height -= _bottom(_boxes(scene, 0.0))
+        height -= bottom(place(scene, 0.0))
         tops.append(height)
     # Fixed names and no date, so that a picture under version control changes only when its content does.
     fonts: Any = {"font.family": ["sans-serif"], "font.sans-serif": [FONT]}
@@ -216,42 +145,6 @@ def draw_scenes(scenes: Sequence[Scene], path: Path) -> Path:
     return path
 
 
-def _boxes(scene: Scene, top: float) -> dict[_Node, _Box]:
-    """Place the nodes: agents from the top down, answers beside their agents, the rest around the middle."""
-    graph = scene.graph
-    rows: dict[_Node, float] = {("agent", i): float(i) for i in range(graph.count("agent"))}
-    taken: set[int] = set()
-    for i, place in enumerate(scene.givers):
-        while place in taken:  # an agent may have answered twice
-            place += 1
-        taken.add(place)
-        rows["answer", i] = float(place)
-    entities = graph.count("entity")
-    question = wrap(graph.names["query"][0], QUERY_CHARS, max_lines=QUERY_LINES, placeholder="\u2026") or [""]
-    tall = (BOX + LINE * (len(question) - 1)) / ROW
-    last = max(*rows.values(), entities - 1.0, tall - 1.0)
-    step = min(2.0, last / max(entities - 1, 1))
-    rows |= {("entity", i): last / 2 + (i - (entities - 1) / 2) * step for i in range(entities)}
-    rows["query", 0] = last / 2
-    boxes = {}
-    for (kind, i), row in rows.items():
-        left, width = COLUMNS[kind]
-        name, note = _plain(graph.names[kind][i]), ""
-        if kind == "agent":
-            note = _number(scene.gain, i, "{:.1f}")
-        elif kind == "answer":
-            name = _plain(scene.said[i]) or "(no answer)"
-            note = _number(scene.right, i, "{:.0f}%") if scene.said[i] else ""
-        room = width - 2 * PADDING - (NOTE if note else 0.0)
-        lines = tuple(_fitted(text, room) for text in (question if kind == "query" else [name]))
-        boxes[kind, i] = _Box(left, top - HEADER - (row + 0.5) * ROW, width, lines, note)
-    return boxes
-
-
-def _bottom(boxes: Mapping[_Node, _Box]) -> float:
-    return min(box.middle - box.half for box in boxes.values()) - FOOTER
-
-
 class _Canvas:
     """One scene on the page.
 
@@ -263,7 +156,7 @@ class _Canvas:
 
     def __init__(self, axes: Any, scene: Scene, top: float) -> None:
         self.axes, self.scene, self.top = axes, scene, top
-        self.boxes = _boxes(scene, top)
+        self.boxes = place(scene, top)
         self.drawn: set[str] = set()
 
     def draw(self) -> set[str]:
@@ -280,7 +173,7 @@ class _Canvas:
             if self.scene.graph.count(kind):
                 self._text(COLUMNS[kind][0], self.top - HEADER + 0.12, heads[kind], color="#64748b")
         large = {"fontsize": FONT_POINTS + 2, "weight": "bold"}
-        self._text(COLUMNS["query"][0], self.top - 0.2, _plain(self.scene.title), **large)
+        self._text(COLUMNS["query"][0], self.top - 0.2, plain(self.scene.title), **large)
         return self.drawn
 
     def _text(self, x: float, y: float, text: str, **style: Any) -> None:
@@ -288,7 +181,7 @@ class _Canvas:
         # A question may hold dollar signs; they begin no formula.
         self.axes.text(x, y, text, parse_math=False, zorder=5, **given)
 
-    def _box(self, node: _Node, box: _Box) -> None:
+    def _box(self, node: Node, box: Box) -> None:
         from matplotlib.patches import FancyBboxPatch
 
         kind, position = node
@@ -320,7 +213,7 @@ class _Canvas:
         ]
         agree = {(head, tail) for relation, head, tail, _ in ties if relation == "agrees"}
         alike = {(head, tail): weight for relation, head, tail, weight in ties if relation == "resembles"}
-        drawn: dict[tuple[_Node, _Node], int] = {}
+        drawn: dict[tuple[Node, Node], int] = {}
         for relation, head, tail, weight in ties:
             pair = head, tail
             if relation == "holds" or (relation != "agrees" and pair in agree):
@@ -336,7 +229,7 @@ class _Canvas:
                 self._across(relation, head, tail, weight, 0.08 * (drawn[pair] - 1))
         self._back([head for relation, head, _, _ in ties if relation == "answers"])
 
-    def _across(self, relation: str, head: _Node, tail: _Node, weight: float, bend: float) -> None:
+    def _across(self, relation: str, head: Node, tail: Node, weight: float, bend: float) -> None:
         """Draw a tie from one column to another; the higher its weight, the thicker."""
         if relation == "knows" and weight < 0:
             relation = "knows less"
@@ -345,7 +238,7 @@ class _Canvas:
         more = 2.2 * min(abs(weight), 1.0) if relation in ("suits", "knows", "knows less") else 0.0
         self._line(relation, more, posA=start, posB=end, connectionstyle=f"arc3,rad={bend}")
 
-    def _beside(self, relation: str, head: _Node, tail: _Node) -> None:
+    def _beside(self, relation: str, head: Node, tail: Node) -> None:
         """Draw a tie within a column as a bow beside it; the farther apart, the wider."""
         from matplotlib.path import Path as Curve
 
@@ -362,11 +255,11 @@ class _Canvas:
         corners = [(x, y), (x + bow, y), (x + bow, to), (x, to)]
         self._line(relation, path=Curve(corners, [Curve.MOVETO, *[Curve.CURVE4] * 3]))
 
-    def _back(self, answers: Sequence[_Node]) -> None:
+    def _back(self, answers: Sequence[Node]) -> None:
         """Draw the way from the answers to the question, below everything else."""
         if not answers:
             return
-        query, floor = self.boxes["query", 0], _bottom(self.boxes) + FOOTER / 2
+        query, floor = self.boxes["query", 0], bottom(self.boxes) + FOOTER / 2
         lanes = [self.boxes[answer].middle - 0.07 for answer in answers]
         middle, tie = query.left + query.width / 2, _TIES["answers"]
         ways = [[(COLUMNS["answer"][0], lane), (BACK, lane)] for lane in lanes]
@@ -379,9 +272,9 @@ class _Canvas:
 
         tie = _TIES[relation]
         where |= {"arrowstyle": "-|>" if tie.arrow else "-", "mutation_scale": 7, "shrinkA": 0, "shrinkB": 0}
-        place = 1 if relation == "suits" else 2
+        level = 1 if relation == "suits" else 2
         self.axes.add_patch(
-            FancyArrowPatch(**where, color=tie.color, ls=tie.style, lw=tie.width + more, zorder=place)
+            FancyArrowPatch(**where, color=tie.color, ls=tie.style, lw=tie.width + more, zorder=level)
         )
         self.drawn.add(relation)
 
@@ -400,33 +293,3 @@ def _legend(axes: Any, drawn: Collection[str], scenes: Sequence[Scene]) -> None:
         signs.append(Patch(fc=_FILL["answer"], ec=_BEST, lw=2.2, label="best answer so far"))
     where = {"loc": "lower center", "ncols": 5, "handlelength": 3.0, "borderpad": 0.8}
     axes.legend(handles=signs, fontsize=FONT_POINTS, frameon=False, **where)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _number(values: Sequence[float | None], position: int, form: str) -> str:
-    value = values[position] if values else None
-    return "" if value is None else form.format(100 * value)
-
-
-def _fitted(text: str, room: float) -> str:
-    """Shorten a text until it fits into so many inches, even when it is bold."""
-    kept = text
-    while len(kept) > 1 and _inches(kept) > room:
-        kept = kept.removesuffix("\u2026")[:-1].rstrip() + "\u2026"
-    return kept
-
-
-@cache
-def _measure() -> tuple[Any, Any]:
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextToPath
-
-    return TextToPath(), FontProperties(family=FONT, weight="bold", size=FONT_POINTS)
-
-
-def _inches(text: str) -> float:
-    measure, font = _measure()
-    return float(measure.get_text_width_height_descent(text, font, ismath=False)[0]) / 72

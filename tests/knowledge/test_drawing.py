@@ -19,8 +19,9 @@ from knowledge.crafted import Given, answered, graph_of
 from routing.folders import random_grown, spec
 
 from agentroute.errors import InputError
-from agentroute.knowledge.drawing import FOOTER, HEADER, WIDTH, Scene, _boxes, draw, draw_scenes
+from agentroute.knowledge.drawing import draw, draw_scenes
 from agentroute.knowledge.graph import KNOWS
+from agentroute.knowledge.scene import HEADER, WIDTH, Scene, bottom, place
 from agentroute.types import Entity
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -110,7 +111,7 @@ def test_who_does_better_and_who_does_worse_look_different(tmp_path):
 @given(seed=st.integers(0, 10_000))
 def test_no_box_lies_on_another_and_none_leaves_the_page(seed):
     for scene in grown(seed):
-        boxes = _boxes(scene, 0.0)
+        boxes = place(scene, 0.0)
         assert Counter(kind for kind, _ in boxes) == Counter(
             {kind: len(names) for kind, names in scene.graph.names.items() if names}
         )
@@ -122,10 +123,10 @@ def test_no_box_lies_on_another_and_none_leaves_the_page(seed):
         assert max(box.middle + box.half for box in boxes.values()) <= -HEADER + 1e-9
 
 
-def test_a_long_question_and_long_names_keep_to_their_boxes(tmp_path):
+def test_a_long_question_and_long_names_keep_to_theirplace(tmp_path):
     long = "Why, if " + "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch " * 30 + "?"
     graph = graph_of(long, (spec("W" * 60), spec("b")))
-    boxes = _boxes(Scene(graph=graph, gain=[0.5, 0.5]), 0.0)
+    boxes = place(Scene(graph=graph, gain=[0.5, 0.5]), 0.0)
     assert len(boxes["query", 0].lines) == 6 and boxes["query", 0].lines[-1].endswith("\u2026")
     (name,) = boxes["agent", 0].lines
     assert name.endswith("\u2026") and 5 < len(name) < 20
@@ -142,8 +143,7 @@ def test_scenes_stand_below_one_another(tmp_path):
     heights = {int(number): float(y) for y, number in titles}
     assert sorted(heights) == [0, 1, 2] and heights[0] < heights[1] < heights[2]
     for i in range(2):
-        tall = -min(box.middle - box.half for box in _boxes(scenes[i], 0.0).values()) + FOOTER
-        assert heights[i + 1] - heights[i] == pytest.approx(72 * tall, abs=0.01)
+        assert heights[i + 1] - heights[i] == pytest.approx(-72 * bottom(place(scenes[i], 0.0)), abs=0.01)
 
 
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
@@ -201,23 +201,6 @@ def test_matplotlib_is_loaded_only_to_draw_and_its_lack_names_the_extra():
     loaded, error = ran.stdout.splitlines()
     assert loaded == "False"
     assert error.startswith("MissingExtraError plots needs") and "agentroute-graph[plot]" in error
-
-
-def test_the_example_draws_its_picture(tmp_path):
-    ran = subprocess.run(
-        [sys.executable, ROOT / "examples" / "draw_graph.py", "g.svg", "--every", "20", "--epochs", "1"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ran.returncode == 0, ran.stderr
-    shown = words(tmp_path / "g.svg")
-    assert shown.count("two-hop-reader") == 3
-    assert "Before the first round" in shown and any(text.startswith("At the stop, after") for text in shown)
-    chosen = re.findall(r"^  (\S+) should add ([\d.]+), is asked$", ran.stdout, re.M)
-    assert chosen and {text for name_points in chosen[:3] for text in name_points} <= set(shown)
-    assert [path.name for path in tmp_path.iterdir()] == ["g.svg"]
 
 
 def test_the_page_is_short_and_its_picture_light():
