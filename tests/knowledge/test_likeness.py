@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agentroute.answers import group_equal
 from agentroute.knowledge.likeness import READ_CHARS, compare, numbers, read, words
 
-MANY = settings(max_examples=80, deadline=None)
+MANY = settings(max_examples=50, deadline=None)
 SAID = st.sampled_from(
     [
         "Paris",

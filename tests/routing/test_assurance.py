@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentroute.routing.assurance import RISK, TARGETS, p_value, threshold, thresholds
 
-REPETITIONS = 300
+REPETITIONS = 200
 
 
 def right_at(chance, rng):

@@ -17,7 +17,7 @@ SCORES = SHAPES.flatmap(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(SCORES, st.integers(0, 1000))
 def test_who_did_not_run_is_never_shown_and_somebody_is_where_anybody_ran(score, seed):
     shown = partial_round(score, np.random.default_rng(seed).random)

@@ -13,7 +13,7 @@ from agentroute.errors import InputError
 from agentroute.routing.policy import Nucleus, PriceAware, TopK, View, known_cost, make_policy
 from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
 
-MANY = settings(max_examples=100, deadline=None)
+MANY = settings(max_examples=50, deadline=None)
 NAMES = tuple("abcdefgh")
 
 
