@@ -262,7 +262,7 @@ CODER = AgentSpec(id="coder", kind="llm", description="Writes programs.", model=
 ADDER = AgentSpec(id="adder", kind="function", description="Adds.", function="my_app:add")
 
 words = st.text(
-    st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")) | st.sampled_from("\n\t"),
+    st.characters(exclude_categories=("Cc", "Cf", "Cn", "Cs", "Zl", "Zp")) | st.sampled_from("\n\t"),
     min_size=1,
     max_size=40,
 ).filter(str.strip)

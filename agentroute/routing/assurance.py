@@ -1,8 +1,8 @@
 """A promise that can be held to: of the answers called sure, the stated share is right.
 
 Validation shows from which confidence on the promise holds. The test is *Learn then Test*
-(arXiv 2110.01052) in a fixed sequence: thresholds are tried from the strictest down, and the first that
-cannot be shown to keep the promise ends the search. Whatever the network is worth, the chance that the
+(arXiv 2110.01052) in fixed sequences: from a few starts, which share the risk, thresholds are lowered step by
+step until one cannot be shown to keep the promise. Whatever the network is worth, the chance that the
 threshold chosen breaks the promise on queries like those of validation is at most ``RISK``.
 """
 
@@ -19,6 +19,9 @@ TARGETS = tuple(round(0.5 + 0.01 * step, 2) for step in range(50))
 
 RISK = 0.1
 """Chance that a threshold does not keep its promise."""
+
+STARTS = 2
+"""Sequences of thresholds that share the risk."""
 
 STEPS = 40
 """Thresholds that are tried at most, so that each rests on enough queries."""
@@ -42,10 +45,13 @@ def thresholds(confidence: Table, score: Table) -> tuple[float | None, ...]:
     found: list[float | None] = []
     for target in TARGETS:
         kept: float | None = None
-        for end in ends[ends + 1 >= _enough(target)].tolist():
-            if p_value(float(total[end]) / (end + 1), end + 1, target) > RISK:
-                break
-            kept = float(confidence[order[end]])
+        tried = ends[ends + 1 >= _enough(target)].tolist()
+        # A start on few answers is easily lost to chance, one on many reaches too far down: both have a try.
+        for start in range(STARTS):
+            for end in tried[start * len(tried) // STARTS :]:
+                if p_value(float(total[end]) / (end + 1), end + 1, target) > RISK / STARTS:
+                    break
+                kept = min(float(confidence[order[end]]), 1.0 if kept is None else kept)
         found.append(kept)
     return tuple(found)
 

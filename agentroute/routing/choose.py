@@ -24,7 +24,7 @@ TRUST = (0.0, 0.5, 1.0)
 ROUNDS = 8
 """Waves that a run may take, as in ``Limits``."""
 
-PRICES = (0.002, 0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.14, 0.2, 0.27, 0.36)
+PRICES = tuple(round(0.002 * 1.32**step, 4) for step in range(21))
 """Price weights that are tried: points of score (0 to 1) that the mean price of a call must buy."""
 
 SURE = (0.6, 0.75, 0.85, 0.93, 1.0)
@@ -38,7 +38,7 @@ DOUBT_SE = 0.25
 
 
 PRESETS: Mapping[str, Callable[[Policy, int], bool]] = {
-    "growing": lambda policy, agents: policy.judged and not isinstance(policy, Cascade),
+    "growing": lambda policy, agents: isinstance(policy, Growing),
     "top1": lambda policy, agents: policy == TopK(k=1),
     "one_round": lambda policy, agents: (
         not policy.looks and isinstance(policy, (TopK, Nucleus, PriceAware)) and policy != TopK(k=1)
@@ -221,8 +221,9 @@ def candidates(
         found += [PriceAware(price_weight=w, most=most) for w in weights for most in (1, 3, 5)]
     if growing:
         found += [TopK(k=k, judged=True) for k in sizes]
-        shapes = [(first, most) for first, most in ((1, 1), (2, 2), (4, 3)) if first <= agents]
-        found += [Growing(price_weight=w, first=f, most=m) for w in PRICES for f, m in shapes]
+        found += [Growing(price_weight=weight) for weight in PRICES]
+        waves = [(first, most) for first, most in ((2, 2), (4, 3)) if first <= agents]
+        found += [Growing(price_weight=w, first=f, most=m) for w in PRICES[::2] for f, m in waves]
         if priced:
             found += [
                 PriceAware(price_weight=w, most=most, novelty=0.6, judged=True)
@@ -235,7 +236,8 @@ def candidates(
             waves = [(min(2, len(panel)), 2), (len(panel), 1)]
             found += [Panel(order=panel, first=f, most=m, sure=s) for f, m in waves[:1] for s in SURE[:-1]]
             found += [Panel(order=panel[:n], first=n) for n in range(2, len(panel) + 1)]
-    return [(TopK(k=1), 1), *((policy, ROUNDS) for policy in found)]
+    # Lists of agents may begin alike.
+    return [(TopK(k=1), 1), *((policy, ROUNDS) for policy in dict.fromkeys(found))]
 
 
 def settings(

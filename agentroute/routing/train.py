@@ -44,7 +44,7 @@ SMALL = 15_000
 PARTS = 3
 """Parts of a small folder, each judged by a network that was trained on the others."""
 
-PART_PATIENCE = 12
+PART_PATIENCE = 8
 """Passes without a better loss after which the training for one part ends."""
 
 FOLDS = 8

@@ -206,7 +206,8 @@ class RunResult:
 
     Args:
         answer: The refined answer; empty only when ``status`` is ``failed``.
-        status: ``complete``; ``degraded`` when somebody did not do their part; ``failed`` without an answer.
+        status: ``complete``; ``degraded`` when somebody did not do their part, or a promise was not kept;
+            ``failed`` without an answer.
         decisions: One per round, in order.
         answers: Every agent's answer, failures included, in the order they were asked.
         sources: The ids of the agents behind ``answer``, the one quoted first.
