@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from agentroute.errors import InputError
 from agentroute.evaluation.bootstrap import interval, resampled_means
-from agentroute.evaluation.compare import evaluate
+from agentroute.evaluation.compare import evaluate, hold
 from agentroute.evaluation.report import Report
 from agentroute.evaluation.verdict import SIMPLE, Policies, PolicyScore, decide, priced_in_usd
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
@@ -145,19 +145,6 @@ def everybody(router: GraphRouter, exam: Exam) -> float | None:
     return None
 
 
-def hold(router: GraphRouter, exam: Exam, limits: Mapping[str, float]) -> tuple[GraphRouter, Replay]:
-    """Replay within bounds, tightening them where these queries turn out dearer, as ``evaluate`` does."""
-    asked = dict(limits)
-    while True:
-        chosen = router.within(**asked)
-        got = exam.replay(chosen)
-        spent = {"max_calls": float(got.calls.mean()), "max_cost_usd": float(got.cost_usd.mean())}
-        over = [name for name in sorted(limits) if spent[name] > limits[name] * (1 + 1e-9)]
-        if not over:
-            return chosen, got
-        asked[over[0]] *= min(0.98, limits[over[0]] / spent[over[0]])
-
-
 def measure(
     folder: OutcomeFolder,
     plan: Plan,
@@ -232,7 +219,7 @@ def _held(
         policies = {**report.policies, "agentroute": _known(report, name)}
     else:
         limits = bound.limits(_known(report, "best_single"))
-        held, got = hold(router, exam, limits)
+        held, got = hold(router, exam.replay, limits)
         if limits:
             report = evaluate(router, folder, seed=seed, control=False, progress=tell, **limits)
         policies = dict(report.policies)
@@ -241,7 +228,7 @@ def _held(
     if abs(own.score - got.score.mean()) > 1e-6 or abs(own.calls - got.calls.mean()) > 1e-6:
         raise RuntimeError(
             f"evaluate says {own.score:.6f} with {own.calls:.4f} calls, its replay here "
-            f"{got.score.mean():.6f} with {got.calls.mean():.4f}; hold() no longer does what evaluate does"
+            f"{got.score.mean():.6f} with {got.calls.mean():.4f}; this is no longer what evaluate does"
         )
     return held, got, policies
 

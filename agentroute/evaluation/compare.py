@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from agentroute.evaluation.verdict import PolicyScore, decide
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import run_baselines
 from agentroute.routing.choose import cluster_of
-from agentroute.routing.growth import Growth
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import Replay, answer_groups, replay
 from agentroute.routing.router import GraphRouter
@@ -85,7 +84,9 @@ def evaluate(
     replays: dict[str, Replay | None] = dict(run_baselines(router, table, groups, seed))
     tell("evaluating", 1, 5)
     growth = router.growth(table)
-    bounded, own = _bounded(router, table, groups, growth, max_calls, max_cost_usd)
+    bounds = {"max_calls": max_calls, "max_cost_usd": max_cost_usd}
+    limits = {name: bound for name, bound in bounds.items() if bound is not None}
+    bounded, own = hold(router, lambda one: one.replay(table, groups, growth=growth), limits)
     replays["agentroute"] = own
     notes.append(f"agentroute here: {bounded.setting.policy}")
     tell("evaluating", 2, 5)
@@ -208,26 +209,72 @@ def _nothing_left(table: OutcomeTable, path: Path) -> str:
     )
 
 
-def _bounded(
-    router: GraphRouter,
-    table: OutcomeTable,
-    groups: npt.NDArray[np.int64],
-    growth: Growth | None,
-    max_calls: float | None,
-    max_cost_usd: float | None,
+def hold(
+    router: GraphRouter, replayed: Callable[[GraphRouter], Replay], limits: Mapping[str, float]
 ) -> tuple[GraphRouter, Replay]:
-    """Replay within bounds: validation chose by them; where these queries turn out dearer, tighten them."""
-    calls, usd = max_calls, max_cost_usd
-    while True:
-        chosen = router.within(max_calls=calls, max_cost_usd=usd)
-        got = chosen.replay(table, groups, growth=growth)
-        asked, spent = float(got.calls.mean()), _known_mean(got.cost_usd)
-        if calls is not None and max_calls is not None and asked > max_calls * (1 + 1e-9):
-            calls *= min(0.98, max_calls / asked)
-        elif usd is not None and max_cost_usd is not None and (spent or 0.0) > max_cost_usd * (1 + 1e-9):
-            usd *= min(0.98, max_cost_usd / (spent or 1.0))
-        else:
-            return chosen, got
+    """Find the best setting of a router that keeps mean bounds on some queries.
+
+    Validation says which setting is best within a bound. What the setting costs here may be more or
+    less than it did there, so the bound that validation is asked about is tightened or widened until it fits.
+    Only prices of these queries are looked at for that, never scores.
+
+    Args:
+        router: The router.
+        replayed: Says what came of a router on the queries.
+        limits: ``max_calls``, ``max_cost_usd``, both or none: means per query.
+
+    Returns:
+        The router with that setting, and what came of it.
+
+    Raises:
+        InputError: No setting keeps within the bounds.
+    """
+    chosen = _first(router, limits)
+    got = replayed(chosen)
+    asked = dict(limits)
+    while over := _over(got, limits):
+        name, factor = over
+        asked[name] *= min(0.98, factor)
+        chosen = router.within(**asked)
+        got = replayed(chosen)
+    if not limits or asked != dict(limits):
+        return chosen, got
+    for step in range(1, WIDER + 1):
+        wider = _widened(router, limits, step)
+        if wider.setting == chosen.setting:
+            continue
+        came = replayed(wider)
+        if _over(came, limits):
+            break
+        chosen, got = wider, came
+    return chosen, got
+
+
+WIDER = 8
+"""Steps of a tenth by which a bound is widened at most, where these queries are cheaper than validation's."""
+
+
+def _first(router: GraphRouter, limits: Mapping[str, float]) -> GraphRouter:
+    """Take the best setting within the bounds; where validation knows none so cheap, its cheapest."""
+    for step in range(WIDER + 1):
+        try:
+            return _widened(router, limits, step)
+        except InputError:
+            continue
+    return router.within(**limits)  # says what it lacks
+
+
+def _widened(router: GraphRouter, limits: Mapping[str, float], steps: int) -> GraphRouter:
+    return router.within(**{name: limit * 1.1**steps for name, limit in limits.items()})
+
+
+def _over(got: Replay, limits: Mapping[str, float]) -> tuple[str, float] | None:
+    """Name a bound that was not kept, and the factor by which it was missed."""
+    spent = {"max_calls": float(got.calls.mean()), "max_cost_usd": _known_mean(got.cost_usd) or 0.0}
+    for name, limit in limits.items():
+        if spent[name] > limit * (1 + 1e-9):
+            return name, limit / spent[name]
+    return None
 
 
 def _kept(router: GraphRouter, got: Replay, target: float) -> Promise:

@@ -33,7 +33,7 @@ def test_promises_are_kept_where_confidence_is_the_chance_of_being_right(queries
             broken += right_at(fresh, rng)[sure].mean() < target - 0.01  # the fresh mean is a sample as well
     assert broken <= RISK * REPETITIONS
     # Little can be shown with few queries; what is easy is promised.
-    assert made > 0.8 * REPETITIONS or (queries, target) not in {(100, 0.6), (600, 0.6), (600, 0.8)}
+    assert made > 0.6 * REPETITIONS or (queries, target) not in {(100, 0.6), (600, 0.6), (600, 0.8)}
 
 
 @pytest.mark.parametrize("truth", [0.55, 0.75, 0.9])
@@ -46,7 +46,7 @@ def test_promises_are_kept_where_confidence_says_nothing(truth):
         tables.append(thresholds(confidence, right_at(np.full(400, truth), rng)))
     made = {target: sum(threshold(table, target) is not None for table in tables) for target in TARGETS}
     assert all(count <= RISK * REPETITIONS for target, count in made.items() if target > truth)
-    assert made[0.6] > 0.5 * REPETITIONS or truth < 0.9
+    assert made[0.6] > 0.9 * REPETITIONS or truth < 0.9
 
 
 def test_partly_right_answers_count_in_part():
