@@ -229,7 +229,14 @@ def hold(
     Raises:
         InputError: No setting keeps within the bounds.
     """
-    chosen = _first(router, limits)
+    try:
+        chosen = router.within(**limits)
+    except InputError:
+        chosen = _cheapest(router, limits)
+        got = replayed(chosen)
+        if _over(got, limits):
+            raise
+        return chosen, got
     got = replayed(chosen)
     asked = dict(limits)
     while over := _over(got, limits):
@@ -254,9 +261,9 @@ WIDER = 8
 """Steps of a tenth by which a bound is widened at most, where these queries are cheaper than validation's."""
 
 
-def _first(router: GraphRouter, limits: Mapping[str, float]) -> GraphRouter:
-    """Take the best setting within the bounds; where validation knows none so cheap, its cheapest."""
-    for step in range(WIDER + 1):
+def _cheapest(router: GraphRouter, limits: Mapping[str, float]) -> GraphRouter:
+    """Where validation knows nothing within the bounds, take what it knows next to them."""
+    for step in range(1, WIDER + 1):
         try:
             return _widened(router, limits, step)
         except InputError:
