@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agentroute.errors import RunError as RunError
     from agentroute.evaluation.collect import collect as collect
     from agentroute.evaluation.compare import evaluate as evaluate
+    from agentroute.evaluation.sets import evaluate_sets as evaluate_sets
     from agentroute.outcomes import OutcomeFolder as OutcomeFolder
     from agentroute.pipeline import AgentRoute as AgentRoute
     from agentroute.registry import AgentRegistry as AgentRegistry
@@ -52,6 +53,7 @@ _HOME = {
     "RunResult": "types",
     "collect": "evaluation.collect",
     "evaluate": "evaluation.compare",
+    "evaluate_sets": "evaluation.sets",
     "train": "routing.train",
 }
 
@@ -71,6 +73,7 @@ __all__ = [
     "RunResult",
     "collect",
     "evaluate",
+    "evaluate_sets",
     "train",
 ]
 

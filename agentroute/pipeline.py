@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+import warnings
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,16 +17,20 @@ from agentroute.errors import (
     InputError,
 )
 from agentroute.registry import AgentRegistry
+from agentroute.registry.watch import WatchedRegistry
 from agentroute.running.agents import build_team
 from agentroute.running.question import read_question
 from agentroute.running.result import OUTPUT, Event, broken, read_event, read_result
+from agentroute.running.threads import in_thread
 from agentroute.types import (
+    Agent,
     AgentSpec,
     ChatClient,
     EffortRouter,
     Limits,
     Query,
     Refiner,
+    RefinerSpec,
     Router,
     RoutingDecision,
     RunResult,
@@ -38,6 +45,15 @@ __all__ = ["NO_ROUTER", "AgentRoute", "Event", "load_router"]
 NO_ROUTER = "no trained router: agents were ranked by their descriptions"
 
 _NO_LIMITS = Limits()
+
+
+@dataclass
+class _Crew:
+    """A registry and what was made of it; another registry makes another crew, and runs keep their own."""
+
+    registry: AgentRegistry
+    team: Mapping[str, Agent]
+    compiled: Any = None
 
 
 class AgentRoute:
@@ -85,16 +101,17 @@ class AgentRoute:
             raise InputError(f"router is {type(router).__name__}: give a Router, such as load_router(path)")
         if not isinstance(limits, Limits):
             raise InputError(f"limits is {type(limits).__name__}: write Limits(max_cost_usd=..., ...)")
-        self.registry, self.limits = registry, limits
-        self._team = build_team(registry, allow)
+        self.limits, self._allow = limits, allow
+        self._crew = _Crew(registry, build_team(registry, allow))
+        self._watched: WatchedRegistry | None = None
         self._caveats = () if router is not None else (NO_ROUTER,)
         router, self._target_coverage = _held_to(router, preset, target_coverage), target_coverage
         self._router, self._client, self._effort = router, client, effort
         self._owns_client = client is None
-        self._compiled: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_compiled": None}  # a compiled workflow does not survive copying
+        # A compiled workflow does not survive copying.
+        return {**self.__dict__, "_crew": replace(self._crew, compiled=None)}
 
     @classmethod
     def from_yaml(
@@ -108,6 +125,7 @@ class AgentRoute:
         effort: EffortRouter | None = None,
         preset: str | None = None,
         target_coverage: float | None = None,
+        reload: bool = False,
     ) -> AgentRoute:
         """Read a registry, and a trained router if there is one.
 
@@ -120,6 +138,10 @@ class AgentRoute:
             effort: Decides the reasoning effort of each model call.
             preset: One way of asking that the trained router is held to, such as ``growing``.
             target_coverage: Share of the answers that the router calls sure which are to be right.
+            reload: Look at the file before each run and each decision, and take up what changed: agents come
+                and go while the process runs. A run that is going on keeps the team it began with. A file
+                that breaks a rule changes nothing; the next result says so in its problems, once, and
+                ``route`` warns. Python modules that are loaded stay as they are.
 
         Returns:
             A team that is ready to run.
@@ -129,10 +151,11 @@ class AgentRoute:
             RouterFileError: The router cannot be read or does not fit.
             InputError: The router has no such preset, or cannot promise that.
         """
-        registry = AgentRegistry.from_yaml(path)
+        watched = WatchedRegistry(path) if reload else None
+        registry = AgentRegistry.from_yaml(path) if watched is None else watched.first
         if isinstance(router, (str, os.PathLike)):
             router = load_router(router)
-        return cls(
+        made = cls(
             registry,
             router,
             client=client,
@@ -142,6 +165,13 @@ class AgentRoute:
             preset=preset,
             target_coverage=target_coverage,
         )
+        made._watched = watched
+        return made
+
+    @property
+    def registry(self) -> AgentRegistry:
+        """The agents, and how their answers become one, as the last run or decision found them."""
+        return self._crew.registry
 
     @property
     def agents(self) -> tuple[AgentSpec, ...]:
@@ -171,6 +201,8 @@ class AgentRoute:
             QueryError: The question is empty, too long, or not text.
         """
         asked, _ = read_question(query)
+        if self._watched is not None and (problem := self._watched.take(self._take_up)):
+            warnings.warn(problem, stacklevel=2)
         return self.router.route(
             asked, self.agents, limits=self.limits, budget_left_usd=self.limits.max_cost_usd
         )
@@ -212,8 +244,9 @@ class AgentRoute:
         """
         read_question(query)
         run_id = uuid.uuid4().hex
+        notes = await self._news()
         try:
-            state = await self._graph().ainvoke(output_keys=OUTPUT, **self._call(query, run_id))
+            state = await self._graph().ainvoke(output_keys=OUTPUT, **self._call(query, run_id, notes))
         except AgentRouteError:
             raise
         except Exception as error:
@@ -236,9 +269,10 @@ class AgentRoute:
         read_question(query)
         run_id = uuid.uuid4().hex
         state: dict[str, Any] = {}
+        notes = await self._news()
         try:
             stream = self._graph().astream(
-                stream_mode=["custom", "values"], output_keys=OUTPUT, **self._call(query, run_id)
+                stream_mode=["custom", "values"], output_keys=OUTPUT, **self._call(query, run_id, notes)
             )
             async for mode, chunk in stream:
                 if mode == "values":
@@ -256,21 +290,26 @@ class AgentRoute:
 
         Returns:
             A graph that takes ``{"question": ...}`` or ``{"messages": [...]}`` and gives ``answer``,
-            ``status``, ``sources``, ``confidence``, ``problems`` and ``messages``.
+            ``status``, ``sources``, ``confidence``, ``problems`` and ``messages``. It keeps the team that it
+            was made with.
         """
+        return self._workflow(self._crew)
+
+    def _workflow(self, crew: _Crew) -> StateGraph[Any, Any, Any, Any]:
         from agentroute.running.workflow import build_workflow
 
-        effort = self._effort_router()
+        effort, registry = self._effort_router(), crew.registry
         return build_workflow(
             self.router,
-            self._team,
-            self.agents,
-            self._refiner(effort),
+            crew.team,
+            registry.agents,
+            self._refiner(registry.refiner, effort),
             effort,
             self.limits,
-            client=self._chat_client,
+            client=partial(self._chat_client, registry),
             caveats=self._caveats,
             target_coverage=self._target_coverage,
+            default_agent=registry.default_agent,
         )
 
     async def aclose(self) -> None:
@@ -280,18 +319,30 @@ class AgentRoute:
 
     # ------------------------------------------------------------------------ what it is made of
 
-    def _graph(self) -> Any:
-        if self._compiled is None:
-            self._compiled = self.workflow().compile(name="agentroute")
-        return self._compiled
+    def _take_up(self, registry: AgentRegistry) -> None:
+        self._crew = _Crew(registry, build_team(registry, self._allow))
 
-    def _call(self, query: str | Query, run_id: str) -> dict[str, Any]:
+    async def _news(self) -> tuple[str, ...]:
+        """Take up a changed registry file; what is wrong with it is news for a result."""
+        watched = self._watched
+        if watched is None or not watched.moved():
+            return ()
+        problem = await in_thread(lambda: watched.take(self._take_up))
+        return () if problem is None else (problem,)
+
+    def _graph(self) -> Any:
+        crew = self._crew  # read once: another thread may be taking up another registry
+        if crew.compiled is None:
+            crew.compiled = self._workflow(crew).compile(name="agentroute")
+        return crew.compiled
+
+    def _call(self, query: str | Query, run_id: str, notes: tuple[str, ...]) -> dict[str, Any]:
         from agentroute.running.context import RunContext
 
         return {
             "input": {"question": to_plain(query) if isinstance(query, Query) else query},
             "config": {"configurable": {"thread_id": run_id}},
-            "context": RunContext(run_id=run_id),
+            "context": RunContext(run_id=run_id, notes=notes),
         }
 
     def _effort_router(self) -> EffortRouter:
@@ -301,22 +352,20 @@ class AgentRoute:
             self._effort = FixedEffort()
         return self._effort
 
-    def _refiner(self, effort: EffortRouter) -> Refiner:
+    def _refiner(self, spec: RefinerSpec, effort: EffortRouter) -> Refiner:
         from agentroute.running.refine import LLMRefiner, VoteRefiner
 
-        spec = self.registry.refiner
         return LLMRefiner(spec, effort, self.limits) if spec.kind == "llm" else VoteRefiner()
 
-    def _chat_client(self) -> ChatClient:
+    def _chat_client(self, registry: AgentRegistry) -> ChatClient:
         if self._client is None:
-            if self.registry.refiner.kind == "llm" or any(spec.kind == "llm" for spec in self.agents):
-                from agentroute.running.client import LiteLLMClient
-
-                self._client = LiteLLMClient()
-            else:
+            if registry.refiner.kind != "llm" and all(spec.kind != "llm" for spec in registry):
                 from agentroute.running.context import NoClient
 
-                self._client = NoClient()
+                return NoClient()
+            from agentroute.running.client import LiteLLMClient
+
+            self._client = LiteLLMClient()
         return self._client
 
     async def _run_and_close(self, query: str | Query) -> RunResult:

@@ -45,6 +45,10 @@ def without_passages(folder: OutcomeFolder) -> OutcomeFolder:
     return stripped
 
 
+def no_regression(*given: Any) -> None:
+    """Learn nothing from words."""
+
+
 _grow = GraphBuilder.grow
 
 
@@ -148,6 +152,10 @@ class Ablation:
 ABLATIONS: Mapping[str, Ablation] = {
     "no_entities": Ablation(title="without entities", extractor=NoEntities()),
     "no_context": Ablation(title="without passages", misfit=has_passages, view=without_passages),
+    "no_words": Ablation(
+        title="without the regression on words",
+        swaps=((agentroute.routing.train, "fit_regression", no_regression),),
+    ),
     "answer_vectors": Ablation(
         title="with answer text vectors", misfit=has_answers, config={"answer_vectors": True}
     ),

@@ -90,6 +90,7 @@ PLANS: Mapping[str, Plan] = {
     "zeroeval": Plan(without=("o1-mini-2024-09-12",), bounds=(Bound(cost=4),)),
     # No answers as text, and a task label on every query: one agent a query is all there is to choose.
     "llmrouter_mix": Plan(bounds=(Bound(preset="top1"),)),
+    "workbench": Plan(bounds=(Bound(calls=1.5),)),
 }
 """By the folder's name; any other set is held to the best single agent's price."""
 

@@ -13,15 +13,18 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, cycle
 from pathlib import Path
 from random import Random
+from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -182,6 +185,13 @@ def deciding(router: Path, embedder: str, quick: bool, home: Path) -> Iterator[F
         np.full(score.shape, 1.0),
         np.full(score.shape, 100.0),
     )
+    # Only now, so that loading the encoder is timed without what learning loads.
+    from agentroute.routing.regress import Examples, fit_regression
+
+    examples = Examples(
+        [query.text for query in past], vectors, record.task, len(record.tasks), score, record.mean
+    )
+    record = replace(record, regression=fit_regression(examples, 4.0))
 
     def team_router(encoder: object) -> GraphRouter:
         return GraphRouter(
@@ -221,6 +231,75 @@ def deciding(router: Path, embedder: str, quick: bool, home: Path) -> Iterator[F
     graphs = known.builder(specs).build(many[:128])
     forward = np.median([timed(lambda: known.logits(graphs)) for _ in range(5)])
     yield Figure("the network's part of that", len(graphs) / float(forward), "/s", None, "graphs at hand")
+
+
+# ---------------------------------------------------------------------------- growing larger
+
+
+class AnyVectors:
+    """Unit vectors drawn by a text's hash: what the encoder costs is measured elsewhere."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim, self.fingerprint = dim, f"any/{dim}"
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return one vector per text."""
+        rows = [np.random.default_rng(crc32(text.encode())).normal(size=self.dim) for text in texts]
+        vectors = np.array(rows, np.float32).reshape(len(texts), self.dim)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def scaling(router: Path, quick: bool) -> Iterator[Figure]:
+    """Time ``route()`` as the team, the question and the answers grow, with the vectors at hand."""
+    from agentroute.routing.deciding import EXACT, SHORTLIST
+    from agentroute.routing.router import GraphRouter
+    from agentroute.types import AgentSpec, Answer, Query
+
+    trained = GraphRouter.load(router)
+    trained.embedder = AnyVectors(trained.embedder.dim)
+    judging = trained.with_preset("growing")
+    times = 5 if quick else 60
+    specs = [
+        AgentSpec(id=f"agent-{n}", kind="recorded", description=f"Knows {thing} of row {n}.")
+        for n, thing in zip(range(1_000 if quick else 10_000), cycle(_THINGS))
+    ]
+
+    def timings(
+        one: GraphRouter, team: Sequence[AgentSpec], queries: Sequence[Query], **rest: Any
+    ) -> list[float]:
+        one.route(queries[-1], team, **rest)
+        return [timed(lambda q=q: one.route(q, team, **rest)) for q in queries[:-1]]
+
+    def asked(entities: int) -> list[Query]:
+        return [
+            Query(text=f"Who knows thing {n}?", entities=tuple(f"Thing {n} {e}" for e in range(entities)))
+            for n in range(times + 1)
+        ]
+
+    for agents in (10, 100, EXACT, 1_000, len(specs)):
+        budget = 50.0 if agents == 10_000 else None
+        rss = memory()
+        seconds = timings(trained, specs[:agents], asked(10))
+        note = f"; {memory() - rss:,.0f} MB more memory" if agents == len(specs) else ""
+        figure = spread(f"route(), {agents:,} agents", seconds, budget)
+        closely = f"; {SHORTLIST} looked at closely" if agents > EXACT else ""
+        yield replace(figure, note=figure.note + closely + note)
+    for entities in (10, 100, 1_000):
+        yield spread(
+            f"route(), 30 agents, {entities:,} entities", timings(trained, specs[:30], asked(entities)), None
+        )
+    for answers in (1, 10, 100):
+        given = [Answer(agent=f"agent-{n}", text=f"It is {n % 7} of them.") for n in range(answers)]
+        seconds = timings(judging, specs[:110], asked(10), answers=given, round=2)
+        yield spread(f"second round, 110 agents, {answers} answers", seconds, None)
+
+
+def memory() -> float:
+    """Return how many megabytes this process holds, or held at most where that is all there is to know."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(status.read_text().partition("VmRSS:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 # ---------------------------------------------------------------------------- running, registry, training
@@ -320,6 +399,7 @@ def measure(given: argparse.Namespace, home: Path) -> Iterator[Figure]:
         router = home / "router"
     yield from starts(router.resolve(), 1 if given.quick else 7)
     yield from deciding(router, given.embedder, given.quick, home)
+    yield from scaling(router, given.quick)
     yield running(given.quick)
     yield big_registry(200 if given.quick else 10_000, home)
     if given.data is not None:

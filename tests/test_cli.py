@@ -14,6 +14,7 @@ from typing import Any, get_args
 import pytest
 import torch
 from routing.folders import make_folder
+from routing.labelled import make_labelled
 from typer.testing import CliRunner
 
 from agentroute.cli.app import app
@@ -479,6 +480,61 @@ def test_a_router_with_its_encoder_beside_it_decides_with_that(tmp_path: Path) -
     assert len(json.loads(run(*args, "--allow", "crew", "--json")[0])["ranking"]) == 4
     out, _ = run("evaluate", tmp_path / "r", folder, "--no-control")
     assert "THE ROUTER WAS TRAINED ON THESE QUERIES" in out
+
+
+@pytest.fixture(scope="module")
+def trained_on_labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder of utterances, and the router that the command trained on it."""
+    torch.set_num_threads(1)
+    home = tmp_path_factory.mktemp("labels")
+    folder = make_labelled(home / "errands")
+    out, _ = run("train", folder, "--out", home / "router", "--embedder", "hashing", "--epochs", 4)
+    assert re.search(
+        r"router: 5 agents, queries .*; validation recall 0\.\d{3} with 1\.\d\d agents a set; ", out
+    )
+    return home / "router", folder
+
+
+def test_evaluate_says_how_good_sets_are(trained_on_labels: tuple[Path, Path], tmp_path: Path) -> None:
+    router, folder = trained_on_labels
+    out, err = run("evaluate", router, folder, "--json", tmp_path / "r.json", "--seed", 3)
+    assert "set recall" in out and "none-fits recall" in out and "verdict: " in out and "evaluating:" in err
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert (
+        data["seed"] == 3 and 0.5 < data["set_recall"] <= 1.0 and set(data["baselines"]) >= {"words", "knn"}
+    )
+    small = json.loads(run("evaluate", router, folder, "--json", "-", "--max-set-size", 1)[0])
+    assert small["mean_set_size"] == 1.0 and small["top1"] == data["top1"]
+    fewer = json.loads(run("evaluate", router, folder, "--json", "-", "--without", "poems")[0])
+    assert fewer["n_queries"] < data["n_queries"]
+
+
+def test_evaluate_names_the_option_for_this_kind_of_folder(
+    trained: tuple[Path, Path], trained_on_labels: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for given, message in (
+        (("--max-calls", 2), "--max-calls is for outcomes"),
+        (("--max-cost-usd", 0), "--max-cost-usd is for outcomes"),
+        (("--target-coverage", 0.9), "--target-coverage is for outcomes"),
+        (("--plot", tmp_path / "r.png"), "--plot is for outcomes"),
+    ):
+        err = " ".join(run("evaluate", *trained_on_labels, *given, code=2)[1].split())
+        assert message in err and ("use --json" if given[0] == "--plot" else "--max-set-size") in err
+    for value in (0.5, "nan", "inf"):
+        assert "of 1 or more" in run("evaluate", *trained_on_labels, "--max-set-size", value, code=2)[1]
+    err = " ".join(run("evaluate", *trained, "--max-set-size", 2, code=2)[1].split())
+    assert "--max-set-size is for utterances" in err and "use --max-calls" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_route_says_that_nobody_fits(trained_on_labels: tuple[Path, Path]) -> None:
+    router, folder = trained_on_labels
+    args = ("-r", folder / "agents.yaml", "--router", router, "--json")
+    decision = json.loads(run("route", "the tax visa invoice dentist please", *args)[0])
+    assert decision["abstained"] and not decision["selected"]
+    assert decision["reason"].startswith("no agent fits: the best, ")
+    decision = json.loads(run("route", "the river delta old please", *args)[0])
+    assert dict(decision["selected"]).keys() >= {"rivers"}
 
 
 def test_the_version_is_told() -> None:

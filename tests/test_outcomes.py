@@ -276,10 +276,6 @@ def test_what_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
         (path / name).unlink()
         with pytest.raises(OutcomeError, match=f"has no {name}"):
             OutcomeFolder.open(path)
-    (path / "train.utterances.jsonl.gz").touch()
-    (path / "queries.jsonl").unlink()
-    with pytest.raises(OutcomeError, match="holds utterances, not outcomes"):
-        OutcomeFolder.open(path)
     bad = folder(tmp_path / "bad")
     (bad / "agents.yaml").write_text("version: 1\nagents: 7\n")
     with pytest.raises(RegistryError):

@@ -25,7 +25,7 @@ from agentroute.pipeline import NO_ROUTER, AgentRoute, Event, load_router
 from agentroute.registry import AgentRegistry
 from agentroute.routing.choose import PRESETS
 from agentroute.running.client import ClientError
-from agentroute.testing import FakeClient, StaticRouter
+from agentroute.testing import FakeClient, LoopbackServer, StaticRouter
 from agentroute.types import Answer, Limits, Passage, Query, Refined, RoutingDecision, RunResult
 
 APP = """
@@ -385,3 +385,184 @@ def test_a_router_that_cannot_work_as_given_is_the_caller_s_fault(registry: Path
         AgentRoute.from_yaml(registry / "agents.yaml", Foreign(["red"]), allow=["pipeline_app"]).run(
             "colour?"
         )
+
+
+# ---------------------------------------------------------------------------- a file that changes meanwhile
+
+ROW = '  - {{id: {0}, kind: function, description: Says {0}., function: "pipeline_app:{1}"}}\n'
+
+
+def write_team(path: Path, *rows: tuple[str, str], more: str = "") -> Path:
+    """Replace a registry file whole, as an editor does."""
+    text = "version: 1\nagents:\n" + "".join(ROW.format(*row) for row in rows) + more
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").replace(path)
+    return path
+
+
+RED, BLUE, ECHO = ("red", "red"), ("blue", "blue"), ("echo", "echo")
+
+
+@pytest.fixture
+def live(registry: Path, tmp_path: Path) -> tuple[Path, AgentRoute]:
+    path = write_team(tmp_path / "live.yaml", RED)
+    return path, AgentRoute.from_yaml(path, router=Everybody(), allow=["pipeline_app"], reload=True)
+
+
+class Everybody(StaticRouter):
+    """Sends the whole team at once."""
+
+    def route(self, query: Query, agents: Any, **given: Any) -> RoutingDecision:
+        return StaticRouter([spec.id for spec in agents]).route(query, agents, **given)
+
+
+def test_an_edited_file_is_the_team_of_the_next_run(live: tuple[Path, AgentRoute]) -> None:
+    path, group = live
+    assert [answer.agent for answer in group.run("?").answers] == ["red"]
+    write_team(path, RED, BLUE, ECHO)
+    result = group.run("?")
+    assert [answer.agent for answer in result.answers] == ["red", "blue", "echo"]
+    assert (result.status, result.problems) == ("complete", ())
+    write_team(path, BLUE)
+    assert [answer.agent for answer in group.run("?").answers] == ["blue"]
+    assert group.agents == AgentRegistry.from_yaml(path).agents
+    write_team(path, RED, BLUE)
+    assert set(group.route("?").weights) == {"red", "blue"}
+
+
+def test_without_reload_a_file_is_read_once(registry: Path, tmp_path: Path) -> None:
+    path = write_team(tmp_path / "still.yaml", RED)
+    group = AgentRoute.from_yaml(path, router=Everybody(), allow=["pipeline_app"])
+    write_team(path, BLUE)
+    assert group.run("?").answer == "red"
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "why"),
+    [
+        ("  - id: broken\n", 4, "agent 'broken': kind is missing"),
+        ("  - {id: [\n", 5, "not YAML"),
+        ("default_agent: rde\n", 4, "default_agent is 'rde', but no agent has that id; did you mean 'red'?"),
+        ("nonsense: 1\n", 4, "registry: unknown key 'nonsense'"),
+    ],
+)
+def test_a_file_that_breaks_a_rule_changes_nothing_and_is_told_of_once(
+    live: tuple[Path, AgentRoute], more: str, line: int, why: str
+) -> None:
+    path, group = live
+    write_team(path, RED, more=more)
+    first, second = group.run("?"), group.run("?")
+    assert first.answer == second.answer == "red"
+    assert first.status == "complete"  # nobody failed at what was asked
+    (told,) = first.problems
+    assert told.startswith(f"{path}:{line}: {why}") and told.endswith("; the team from before stays")
+    assert second.problems == ()
+    write_team(path, RED, more=more + "# still broken\n")
+    assert len(group.run("?").problems) == 1
+    write_team(path, BLUE)
+    assert (group.run("?").answer, group.run("?").problems) == ("blue", ())
+
+
+def test_a_file_that_names_code_which_is_not_allowed_changes_nothing(
+    live: tuple[Path, AgentRoute],
+) -> None:
+    path, group = live
+    more = '  - {id: spy, kind: function, description: Spies., function: "os:getcwd"}\n'
+    write_team(path, RED, more=more)
+    result = group.run("?")
+    assert result.answer == "red" and "os" in result.problems[0] and "allow" in result.problems[0]
+    assert group.run("?").problems == ()
+
+
+def test_a_file_that_is_gone_for_a_while_changes_nothing(live: tuple[Path, AgentRoute]) -> None:
+    path, group = live
+    path.rename(path.with_suffix(".away"))
+    (told,) = group.run("?").problems
+    assert "No such file" in told and str(path) in told
+    assert group.run("?").problems == ()
+    path.with_suffix(".away").rename(path)
+    assert (group.run("?").answer, group.run("?").problems) == ("red", ())
+    write_team(path, BLUE)
+    assert group.run("?").answer == "blue"
+
+
+def test_a_decision_warns_of_a_broken_file_and_no_result_repeats_it(
+    live: tuple[Path, AgentRoute],
+) -> None:
+    path, group = live
+    write_team(path, RED, more="nonsense: 1\n")
+    with pytest.warns(UserWarning, match=r"live\.yaml:4: registry: unknown key 'nonsense'"):
+        assert group.route("?").weights == {"red": 1.0}
+    assert group.route("?").weights == {"red": 1.0}
+    assert group.run("?").problems == ()
+
+
+async def test_a_run_keeps_the_team_it_began_with(registry: Path, tmp_path: Path) -> None:
+    """The agent that leaves is the one at work: it finishes, and its answer counts."""
+    path = write_team(tmp_path / "live.yaml", RED, BLUE)
+    group = AgentRoute.from_yaml(path, router=Everybody(), allow=["pipeline_app"], reload=True)
+    answers: list[str] = []
+    async for event in group.astream("?"):
+        if event.kind == "route":  # decided, and nobody has answered
+            write_team(path, ECHO)
+            inner = await group.arun("!")
+            assert (inner.answer, [answer.agent for answer in inner.answers]) == ("!", ["echo"])
+        elif isinstance(event.data, Answer):
+            answers.append(event.data.agent)
+    assert isinstance(event.data, RunResult)
+    assert sorted(answers) == ["blue", "red"] and event.data.status == "complete"
+    assert (await group.arun("!")).answer == "!"
+
+
+async def test_runs_side_by_side_see_whole_teams(registry: Path, tmp_path: Path) -> None:
+    teams = [(RED,), (RED, BLUE), (BLUE, ECHO), (ECHO,)]
+    path = write_team(tmp_path / "live.yaml", *teams[0])
+    group = AgentRoute.from_yaml(path, router=Everybody(), allow=["pipeline_app"], reload=True)
+    runs = []
+    for i in range(24):
+        write_team(path, *teams[i % 4])
+        runs.append(asyncio.create_task(group.arun("?")))
+        await asyncio.sleep(0)
+    seen = {tuple(sorted(answer.agent for answer in (await run).answers)) for run in runs}
+    assert seen <= {tuple(sorted(name for name, _ in rows)) for rows in teams}
+    assert [answer.agent for answer in (await group.arun("?")).answers] == ["echo"]
+
+
+# pydantic says this whenever litellm builds the schema of one more provider's messages
+@pytest.mark.filterwarnings("ignore:Items? '.*' on TypedDict class:UserWarning")
+def test_a_team_of_functions_may_come_to_need_a_model(
+    live: tuple[Path, AgentRoute], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, group = live
+    monkeypatch.setenv("PIPELINE_KEY", "k")
+    assert group.run("?").answer == "red"
+    with LoopbackServer() as server:
+        row = f"""  - id: model
+    kind: llm
+    description: A model.
+    model: openai/echo
+    api_base: {server.url}
+    api_key_env: PIPELINE_KEY
+"""
+        write_team(path, more=row + "default_agent: model\n")
+        assert group.run("say this").answer == "say this"
+        assert group.registry.default_agent == "model"
+
+
+def test_a_team_that_reloads_can_be_copied(live: tuple[Path, AgentRoute]) -> None:
+    path, group = live
+    assert group.run("?").answer == "red"
+    twin = copy.deepcopy(group)
+    write_team(path, BLUE)
+    assert (twin.run("?").answer, group.run("?").answer) == ("blue", "blue")
+
+
+def test_the_default_agent_of_the_registry_answers_what_fits_nobody(registry: Path, tmp_path: Path) -> None:
+    path = write_team(tmp_path / "d.yaml", RED, ECHO, more="default_agent: echo\n")
+    group = AgentRoute.from_yaml(path, router=StaticRouter(), allow=["pipeline_app"])
+    result = group.run("nothing of the kind")
+    assert (result.answer, result.status) == ("nothing of the kind", "complete")
+    assert result.problems == ("no agent fits; the default agent echo was asked",)
+    (decision,) = result.decisions
+    assert decision.abstained and decision.weights == {"echo": 1.0}
+    assert group.route("x").abstained and not group.route("x").selected  # the router's own word

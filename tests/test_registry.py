@@ -153,7 +153,8 @@ def test_a_good_file_loads_and_survives_being_written(path: Path, tmp_path: Path
     assert again == registry
     assert again.hash == registry.hash
     assert again.to_yaml() == registry.to_yaml()
-    assert AgentRegistry.from_specs(registry.agents, registry.refiner) == registry
+    specs = AgentRegistry.from_specs(registry.agents, registry.refiner, default_agent=registry.default_agent)
+    assert specs == registry
 
 
 def test_every_key_is_read_and_defaults_go_where_they_mean_something() -> None:
@@ -222,6 +223,7 @@ def test_every_key_is_read_and_defaults_go_where_they_mean_something() -> None:
         effort=EffortRange(levels=("none",), default="none"),
         timeout_s=20.0,
     )
+    assert registry.default_agent == "adder"
     assert registry.folder == HERE / "good"
 
 
@@ -288,14 +290,16 @@ specs = st.builds(
 def test_any_team_is_written_and_read_back_the_same(
     tmp_path_factory: pytest.TempPathFactory, team: list[AgentSpec], random: Any
 ) -> None:
-    registry = AgentRegistry.from_specs(team)
+    default = random.choice([None, *team])
+    registry = AgentRegistry.from_specs(team, default_agent=default and default.id)
     assert registry.agents == tuple(team)
+    assert registry.default_agent == (default and default.id)
     path = tmp_path_factory.getbasetemp() / "written.yaml"
     path.write_text(registry.to_yaml(), encoding="utf-8")
     assert AgentRegistry.from_yaml(path) == registry
     assert yaml.safe_load(registry.to_yaml())["agents"][0]["id"] == team[0].id
     random.shuffle(team)
-    assert AgentRegistry.from_specs(team).hash == registry.hash
+    assert AgentRegistry.from_specs(team, default_agent=default and default.id).hash == registry.hash
 
 
 def test_the_hash_changes_with_every_change_of_content_and_with_nothing_else(tmp_path: Path) -> None:
@@ -306,6 +310,8 @@ def test_the_hash_changes_with_every_change_of_content_and_with_nothing_else(tmp
         AgentRegistry.from_specs([CODER, replace(ADDER, price=Price(call=0))]),
         AgentRegistry.from_specs([CODER, replace(ADDER, timeout_s=31)]),
         AgentRegistry.from_specs([CODER, ADDER], RefinerSpec(kind="llm", model="openai/gpt-5")),
+        AgentRegistry.from_specs([CODER, ADDER], default_agent="coder"),
+        AgentRegistry.from_specs([CODER, ADDER], default_agent="adder"),
     ]
     assert len({registry.hash, *(each.hash for each in changed)}) == len(changed) + 1
     path = tmp_path / "team.yaml"
@@ -337,6 +343,24 @@ def test_a_team_does_not_change_but_gives_other_teams() -> None:
         registry.without("nobody")
     with pytest.raises(RegistryError, match="keep at least one"):
         registry.without("coder")
+
+
+def test_what_is_removed_is_what_was_added() -> None:
+    registry = AgentRegistry.from_specs([CODER], RefinerSpec(kind="llm", model="m"), default_agent="coder")
+    larger = registry.add(ADDER)
+    assert larger.default_agent == "coder"
+    assert larger.remove("adder") == registry == larger.without("adder")
+    assert larger.remove("coder").default_agent is None  # who leaves cannot be asked
+    assert larger.remove("coder").refiner == registry.refiner
+    with pytest.raises(RegistryError, match="agent id 'coder' is taken"):
+        registry.add(CODER)
+    with pytest.raises(RegistryError, match="no agent 'nobody'"):
+        registry.remove("nobody")
+
+
+def test_a_default_agent_from_python_meets_the_rules_too() -> None:
+    with pytest.raises(RegistryError, match="spec 2: default_agent is 'codre', but no agent has that id"):
+        AgentRegistry.from_specs([CODER], default_agent="codre")
 
 
 @pytest.mark.parametrize(
@@ -429,7 +453,7 @@ def test_the_schema_accepts_what_the_loader_accepts(path: Path) -> None:
     "name",
     ["17", "18", "22", "24", "25", "45", "47", "48", "53", "59", "61", "62", "63", "65", "66", "67", "68",
      "69", "70", "74", "75", "76", "77", "85", "88", "89", "91", "92", "93", "94", "95", "96", "97",
-     "99", "105", "107"],
+     "99", "105", "107", "113", "114", "115", "116"],
 )  # fmt: skip
 def test_the_schema_refuses_what_an_editor_can_see(name: str) -> None:
     (path,) = [path for path in BAD if path.name.startswith(f"{name}_")]

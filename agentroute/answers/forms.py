@@ -142,7 +142,8 @@ def vote(texts: Sequence[str], weights: Sequence[float]) -> Ballot | None:
     largest = max(weights[position] for members in groups.values() for position in members)
     # Dividing by the largest keeps huge and tiny weights within a float's range.
     weight = [value / largest if largest > 0 else 1.0 for value in weights]
-    totals = {group: math.fsum(weight[position] for position in members) for group, members in groups.items()}
+    # Rounding must not decide a tie, so sums are compared after it is cut off.
+    totals = {group: round(math.fsum(weight[i] for i in members), 9) for group, members in groups.items()}
     winner = max(groups, key=lambda group: (totals[group], max(weight[i] for i in groups[group]), -group))
     members = groups[winner]
     everything = math.fsum(weight[position] for group in groups.values() for position in group)

@@ -1,4 +1,4 @@
-"""The command line: ``agentroute check | ask | route | collect | train | evaluate``."""
+"""The command line: ``agentroute check | ask | route | explain | collect | train | evaluate``."""
 
 from __future__ import annotations
 

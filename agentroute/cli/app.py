@@ -14,7 +14,9 @@ import typer
 from typer.core import TyperGroup
 
 from agentroute.cli.asking import ask, check, route
-from agentroute.cli.learning import collect, evaluate, train
+from agentroute.cli.explaining import explain
+from agentroute.cli.judging import evaluate
+from agentroute.cli.learning import collect, train
 from agentroute.cli.output import plain
 from agentroute.errors import AgentRouteError, StorageError
 
@@ -64,7 +66,7 @@ def agentroute(
     """Several agents, one good answer at a known price."""
 
 
-for command in (check, ask, route, collect, train, evaluate):
+for command in (check, ask, route, explain, collect, train, evaluate):
     app.command()(command)
 
 

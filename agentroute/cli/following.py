@@ -23,7 +23,7 @@ def rounds(decisions: Iterable[RoutingDecision]) -> Iterator[str]:
     for number, decision in enumerate(decisions, 1):
         new = [agent for agent in decision.weights if agent not in asked]
         asked.update(new)
-        if decision.stop or decision.abstained or not new:
+        if decision.stop or not new:
             did = "gave up" if decision.abstained else "stopped"
         else:
             did = f"round {number}: asked {', '.join(new)}"

@@ -1,26 +1,14 @@
-"""``agentroute collect | train | evaluate``: from questions to a router that is known to be worth it."""
+"""``agentroute collect | train``: from questions, or labelled utterances, to a router."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from agentroute.cli.options import (
-    Allow,
-    Deadline,
-    Json,
-    MaxCalls,
-    MaxCost,
-    Seed,
-    TargetCoverage,
-    Without,
-    allowed,
-)
+from agentroute.cli.options import Allow, Deadline, Json, MaxCost, Seed, Without, allowed
 from agentroute.cli.output import dollars, only_ours, print_json, print_table, tell
 from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, InputError, MissingExtraError
 
@@ -84,7 +72,7 @@ def collect(
 
 
 def train(
-    folder: Annotated[Path, typer.Argument(help="The outcome folder.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Outcomes, or utterances.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to save the router.")],
     seed: Seed = 0,
     without: Without = None,
@@ -98,7 +86,7 @@ def train(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a router on recorded outcomes."""
+    """Train a router on recorded outcomes, or on utterances labelled with the agents that fit."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; a router is saved into a folder: give another --out")
     home = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
@@ -142,65 +130,15 @@ def train(
     if facts["sparse"]:
         tell(f"left out, since they ran on too few queries: {', '.join(facts['sparse'])}")
     parts = ", ".join(f"{count:,} {name}" for name, count in facts["queries"].items())
-    typer.echo(
-        f"{out}: {len(facts['agents'])} agents, queries {parts}; validation score {router.setting.score:.3f} "
-        f"with {router.setting.calls:.2f} calls; {facts['seconds']} s"
+    score, calls = f"{router.setting.score:.3f}", f"{router.setting.calls:.2f}"
+    worth = (
+        f"recall {score} with {calls} agents a set"
+        if opened.labelled
+        else f"score {score} with {calls} calls"
     )
-
-
-def evaluate(
-    router: Annotated[Path, typer.Argument(help="The trained router.", show_default=False)],
-    folder: Annotated[Path, typer.Argument(help="The outcome folder.", show_default=False)],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the results here; - for stdout.", metavar="FILE")
-    ] = None,
-    plot_file: Annotated[
-        Path | None, typer.Option("--plot", help="Draw score against cost here.", metavar="FILE")
-    ] = None,
-    max_calls: MaxCalls = None,
-    max_cost_usd: MaxCost = None,
-    target_coverage: TargetCoverage = None,
-    without: Without = None,
-    seed: Seed = 0,
-    no_control: Annotated[
-        bool, typer.Option("--no-control", help="Skip the shuffled-label control.")
-    ] = False,
-) -> None:
-    """Compare a router with everything it has to beat."""
-    to_stdout = json_file is not None and str(json_file) == "-"
-    if json_file is not None and not to_stdout and not json_file.absolute().parent.is_dir():
-        raise InputError(f"{json_file.parent} is not a folder; make it first, or give another --json FILE")
-    if json_file is not None and json_file.is_dir():
-        raise InputError(f"{json_file} is a folder; give the name of a file to --json")
-    if plot_file is not None:
-        from agentroute.evaluation.picture import check_picture
-
-        check_picture(plot_file)
-    from agentroute.evaluation.compare import evaluate as run
-    from agentroute.evaluation.progress import progress_bar
-
-    with progress_bar() as bar:
-        report = run(
-            router,
-            folder,
-            seed=seed,
-            max_calls=max_calls,
-            max_cost_usd=max_cost_usd,
-            target_coverage=target_coverage,
-            without=tuple(without or ()),
-            control=not no_control,
-            progress=bar,
-        )
-    if to_stdout:
-        print_json(report.to_json())
-    else:
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else 100).print(report)
-        if json_file is not None:
-            json_file.write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n", "utf-8")
-    if plot_file is not None:
-        report.plot(plot_file)
+    typer.echo(
+        f"{out}: {len(facts['agents'])} agents, queries {parts}; validation {worth}; {facts['seconds']} s"
+    )
 
 
 def _questions(named: str) -> Any:

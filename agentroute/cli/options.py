@@ -26,6 +26,12 @@ def _not_negative(value: float | None) -> float | None:
     return value
 
 
+def _whole_set(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value >= 1):
+        raise typer.BadParameter(f"{value} is not a finite number of 1 or more: a set has at least one agent")
+    return value
+
+
 def _share(value: float | None) -> float | None:
     if value is not None and not 0 < value < 1:
         raise typer.BadParameter(f"{value} is not a share above 0 and below 1")
@@ -54,6 +60,10 @@ Deadline = Annotated[
 MaxCalls = Annotated[
     float | None,
     typer.Option("--max-calls", help="Agents asked a query, in the mean.", callback=_positive),
+]
+MaxSetSize = Annotated[
+    float | None,
+    typer.Option("--max-set-size", help="Agents in a set, in the mean; for utterances.", callback=_whole_set),
 ]
 Preset = Annotated[
     str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from agentroute.errors import InputError, MissingExtraError, OutcomeError
 from agentroute.evaluation.bootstrap import calibration_error, interval, reliability, resampled_means
+from agentroute.evaluation.bounds import hold, known_mean
 from agentroute.evaluation.collection import Progress
 from agentroute.evaluation.report import EXTRA, Control, Promise, Report
 from agentroute.evaluation.verdict import PolicyScore, decide
@@ -60,6 +61,11 @@ def evaluate(
     """
     router = router if isinstance(router, GraphRouter) else GraphRouter.load(router)
     opened = folder if isinstance(folder, OutcomeFolder) else OutcomeFolder.open(Path(folder))
+    if opened.labelled:
+        raise InputError(
+            f"{opened.path} holds utterances with labels, to which nobody answers; judge it with "
+            "evaluate_sets() or `agentroute evaluate`"
+        )
     tell: Progress = progress or (lambda what, done, total: None)
     tell("evaluating", 0, 5)
     known = [name for name in opened.registry.ids if name in router.record.agents]
@@ -70,7 +76,7 @@ def evaluate(
     if not table.agents:
         raise InputError(f"without {', '.join(without)} no agent is left to compare; leave fewer out")
     notes = [*_strangers(opened, known), *opened.problems]
-    table, seen, where = _left_out_of_training(router, opened, table)
+    table, seen, where = left_out_of_training(router, opened, table)
     whole = np.asarray(table.ran.all(axis=1))
     left_out = int((~whole).sum())
     if not whole.any():
@@ -161,18 +167,13 @@ class _Judge:
             score=float(score.mean()),
             score_low=low,
             score_high=high,
-            cost_usd=_known_mean(got.cost_usd),
+            cost_usd=known_mean(got.cost_usd),
             calls=float(got.calls.mean()),
-            latency_s=_known_mean(got.latency_s),
+            latency_s=known_mean(got.latency_s),
             gain=float(gain.mean()),
             gain_low=gain_low,
             gain_high=gain_high,
         )
-
-
-def _known_mean(values: npt.NDArray[np.floating]) -> float | None:
-    """A mean with an unknown part is unknown."""
-    return None if np.isnan(values).any() else float(values.mean())
 
 
 def _strangers(opened: OutcomeFolder, known: Sequence[str]) -> list[str]:
@@ -180,7 +181,7 @@ def _strangers(opened: OutcomeFolder, known: Sequence[str]) -> list[str]:
     return [f"left out, since the router has no record of them: {', '.join(left)}"] if left else []
 
 
-def _left_out_of_training(
+def left_out_of_training(
     router: GraphRouter, opened: OutcomeFolder, table: OutcomeTable
 ) -> tuple[OutcomeTable, bool, str]:
     """Keep the queries that the router has not seen; tell whether it was trained on this folder."""
@@ -207,81 +208,6 @@ def _nothing_left(table: OutcomeTable, path: Path) -> str:
         f"{path}: on none of {len(table):,} queries did every agent run, so that they cannot be compared; "
         f"the fewest have {names}: leave some out with --without AGENT"
     )
-
-
-def hold(
-    router: GraphRouter, replayed: Callable[[GraphRouter], Replay], limits: Mapping[str, float]
-) -> tuple[GraphRouter, Replay]:
-    """Find the best setting of a router that keeps mean bounds on some queries.
-
-    Validation says which setting is best within a bound. What the setting costs here may be more or
-    less than it did there, so the bound that validation is asked about is tightened or widened until it fits.
-    Only prices of these queries are looked at for that, never scores.
-
-    Args:
-        router: The router.
-        replayed: Says what came of a router on the queries.
-        limits: ``max_calls``, ``max_cost_usd``, both or none: means per query.
-
-    Returns:
-        The router with that setting, and what came of it.
-
-    Raises:
-        InputError: No setting keeps within the bounds.
-    """
-    try:
-        chosen = router.within(**limits)
-    except InputError:
-        chosen = _cheapest(router, limits)
-        got = replayed(chosen)
-        if _over(got, limits):
-            raise
-        return chosen, got
-    got = replayed(chosen)
-    asked = dict(limits)
-    while over := _over(got, limits):
-        name, factor = over
-        asked[name] *= min(0.98, factor)
-        chosen = router.within(**asked)
-        got = replayed(chosen)
-    if not limits or asked != dict(limits):
-        return chosen, got
-    for step in range(1, WIDER + 1):
-        wider = _widened(router, limits, step)
-        if wider.setting == chosen.setting:
-            continue
-        came = replayed(wider)
-        if _over(came, limits):
-            break
-        chosen, got = wider, came
-    return chosen, got
-
-
-WIDER = 8
-"""Steps of a tenth by which a bound is widened at most, where these queries are cheaper than validation's."""
-
-
-def _cheapest(router: GraphRouter, limits: Mapping[str, float]) -> GraphRouter:
-    """Where validation knows nothing within the bounds, take what it knows next to them."""
-    for step in range(1, WIDER + 1):
-        try:
-            return _widened(router, limits, step)
-        except InputError:
-            continue
-    return router.within(**limits)  # says what it lacks
-
-
-def _widened(router: GraphRouter, limits: Mapping[str, float], steps: int) -> GraphRouter:
-    return router.within(**{name: limit * 1.1**steps for name, limit in limits.items()})
-
-
-def _over(got: Replay, limits: Mapping[str, float]) -> tuple[str, float] | None:
-    """Name a bound that was not kept, and the factor by which it was missed."""
-    spent = {"max_calls": float(got.calls.mean()), "max_cost_usd": _known_mean(got.cost_usd) or 0.0}
-    for name, limit in limits.items():
-        if spent[name] > limit * (1 + 1e-9):
-            return name, limit / spent[name]
-    return None
 
 
 def _kept(router: GraphRouter, got: Replay, target: float) -> Promise:

@@ -177,12 +177,7 @@ class Report:
         return Group(self.table(), *map(Text, lines), Text(verdict, style=f"bold {colour}"))
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        page = Console(file=StringIO(), width=100, color_system=None, legacy_windows=False)
-        page.print(self)
-        text: str = page.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
-        return "\n".join(line.rstrip() for line in text.splitlines())
+        return plain_page(self)
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw score against price: every policy a point, the best at each price joined by a line.
@@ -229,8 +224,8 @@ def _cells(policy: PolicyScore | None) -> tuple[str, ...]:
     if policy is None:
         return ("-",) * 6
     return (
-        _share(policy.score),
-        f"{_share(policy.score_low)}-{_share(policy.score_high)}",
+        share(policy.score),
+        f"{share(policy.score_low)}-{share(policy.score_high)}",
         _points(policy),
         "-" if policy.cost_usd is None else f"{policy.cost_usd:.2g}" if policy.cost_usd else "0",
         f"{policy.calls:.2f}",
@@ -238,11 +233,27 @@ def _cells(policy: PolicyScore | None) -> tuple[str, ...]:
     )
 
 
-def _share(value: float) -> str:
+def _points(policy: PolicyScore) -> str:
+    return points(policy.gain, policy.gain_low, policy.gain_high)
+
+
+def share(value: float) -> str:
+    """Write a share of 0 to 1 with three digits."""
     return f"{value:.3f}".removeprefix("0")
 
 
-def _points(policy: PolicyScore) -> str:
-    if policy.gain == policy.gain_low == policy.gain_high == 0:
+def points(gain: float, low: float, high: float) -> str:
+    """Write a difference of shares, and its interval, in points of a hundred."""
+    if gain == low == high == 0:
         return "0"
-    return f"{100 * policy.gain:+.1f} ({100 * policy.gain_low:+.1f} {100 * policy.gain_high:+.1f})"
+    return f"{100 * gain:+.1f} ({100 * low:+.1f} {100 * high:+.1f})"
+
+
+def plain_page(shown: Any) -> str:
+    """Write what ``rich`` can show as plain text of at most 100 columns."""
+    from rich.console import Console
+
+    page = Console(file=StringIO(), width=100, color_system=None, legacy_windows=False)
+    page.print(shown)
+    text: str = page.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
+    return "\n".join(line.rstrip() for line in text.splitlines())

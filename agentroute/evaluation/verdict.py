@@ -11,6 +11,7 @@ SIMPLE = (
     "cheapest",
     "random",
     "knn",
+    "words",
     "query_only",
     "majority",
     "weighted_vote",
@@ -44,6 +45,27 @@ class PolicyScore:
     gain: float
     gain_low: float
     gain_high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """How often the agent that a baseline ranks best fits, and by how much the router leads.
+
+    Args:
+        top1: Share of the queries that some agent fits, 0 to 1.
+        top1_low: Lower end of its 95% bootstrap interval.
+        top1_high: Upper end.
+        lead: The router's ``top1`` less this one, on the same queries.
+        lead_low: Lower end of its 95% paired bootstrap interval.
+        lead_high: Upper end.
+    """
+
+    top1: float
+    top1_low: float
+    top1_high: float
+    lead: float
+    lead_low: float
+    lead_high: float
 
 
 Policies = Mapping[str, PolicyScore | None]
@@ -101,4 +123,24 @@ def decide(policies: Policies) -> tuple[str, str]:
         keep = max(rivals, key=lambda name: rivals[name].score)
         return f"no gain: keep {keep}", f"{keep} does as well at the same price or less"
     reason = "its gain over best_single may be chance" if own.gain > 0 else "best_single does as well"
+    return f"no gain: keep {strongest}", reason
+
+
+def decide_sets(rivals: Mapping[str, Rival | None]) -> tuple[str, str]:
+    """Say whether to deploy a router of utterances: when it ranks better than the strongest baseline.
+
+    It does when the 95% paired interval of its lead in ``top1`` is above 0.
+
+    Args:
+        rivals: The baselines, by name; ``None`` where one cannot be computed, but not all.
+
+    Returns:
+        ``deploy`` or ``no gain: keep NAME``, and why, in one sentence.
+    """
+    found = {name: rival for name, rival in rivals.items() if rival is not None}
+    strongest = max(found, key=lambda name: found[name].top1)
+    lead = found[strongest]
+    if lead.lead_low > 0:
+        return "deploy", f"its best-ranked agent fits more often than that of {strongest}, the best baseline"
+    reason = "its lead may be chance" if lead.lead > 0 else f"{strongest} ranks as well"
     return f"no gain: keep {strongest}", reason

@@ -6,7 +6,7 @@ The team brings its own part. ``GraphBuilder`` adds what a query brings, and wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -93,8 +93,9 @@ class GraphBuilder:
         Returns:
             The graphs, in order.
         """
-        vectors = self.embedder.embed([query_text(query) for query in queries])
-        suits = self._suits(vectors, queries)
+        texts = [query_text(query) for query in queries]
+        vectors = self.embedder.embed(texts)
+        suits = self._suits(texts, vectors, queries)
         return [self._one(*parts) for parts in zip(queries, vectors, suits, strict=True)]
 
     def grow(self, graph: KnowledgeGraph, query: Query, answers: Sequence[Answer]) -> KnowledgeGraph:
@@ -114,6 +115,53 @@ class GraphBuilder:
             vectors = np.zeros((len(answers), self.embedder.dim), np.float32)
         return grow(graph, query, answers, vectors, self._effort(answers))
 
+    def take(self, rows: Indices) -> GraphBuilder:
+        """Return a builder for some agents of the team.
+
+        Args:
+            rows: Their positions, ascending.
+
+        Returns:
+            A builder of smaller graphs.
+        """
+        made = replace(self, team=self.team.take(rows))
+        made.__dict__["_columns"] = self._columns[rows]  # looked up before, for everybody
+        return made
+
+    def shortlist(self, query: Query, most: int) -> Indices:
+        """Find the agents that are worth a closer look, by what costs one multiplication for all of them.
+
+        Half are those whose card or example is nearest to the query; the others are those with a record that
+        do best by its means and its words.
+
+        Args:
+            query: The query.
+            most: How many agents.
+
+        Returns:
+            Positions in the team, ascending. Shapes: ``(most,)``, or all when there are no more.
+        """
+        agents = len(self.team.specs)
+        if agents <= most:
+            return np.arange(agents)
+        text = query_text(query)
+        vectors = self.embedder.embed([text])
+        near = np.maximum(*self.team.likeness(vectors))[0]
+        record, known = self.record, np.flatnonzero(self._columns >= 0)
+        seats = 0
+        chosen = np.zeros(agents, bool)
+        if record is not None and len(known):
+            hoped = record.mean
+            if record.regression is not None:
+                task = np.array([record.task_position.get(query.task or "", -1)])
+                hoped = hoped + record.regression([text], vectors, task)[0]
+            seats = min(most // 2, len(known))
+            best = np.argpartition(-hoped[self._columns[known]], seats - 1)[:seats]
+            chosen[known[best]] = True
+        left = np.where(chosen, -np.inf, near)
+        chosen[np.argpartition(-left, most - seats - 1)[: most - seats]] = True
+        return np.flatnonzero(chosen)
+
     def _effort(self, answers: Sequence[Answer]) -> Floats:
         """Return how much longer each answer took its agent than usual, NaN where unknown."""
         effort = np.full(len(answers), np.nan, np.float32)
@@ -127,7 +175,7 @@ class GraphBuilder:
                 effort[i] = (np.log1p(tokens) - mean) / max(spread, 1e-3)
         return effort
 
-    def _suits(self, vectors: Floats, queries: Sequence[Query]) -> Floats:
+    def _suits(self, texts: Sequence[str], vectors: Floats, queries: Sequence[Query]) -> Floats:
         card, nearest = self.team.likeness(vectors)
         shape = (len(queries), len(self.team.specs), SUITS_DIM)
         suits = np.zeros(shape, dtype=np.float32)
@@ -136,7 +184,7 @@ class GraphBuilder:
         if record is None or not len(record.vectors):
             return suits
         task = np.array([record.task_position.get(query.task or "", -1) for query in queries], np.int64)
-        estimates = record.estimates(vectors, task)
+        estimates = record.estimates(texts, vectors, task)
         column = self._columns
         # A newcomer starts where the pool stands on this query, with the last flag saying that this is a
         # guess.

@@ -32,13 +32,27 @@ def prepare_minilm(folder: Path) -> Encoder:
         InputError: The weights cannot be had or are not the right ones, or the folder cannot be written.
         MissingExtraError: torch or transformers is not installed.
     """
-    weights = _minilm_weights()
-    for name, sha256 in (("model.safetensors", WEIGHTS_SHA256), ("tokenizer.json", TOKENIZER_SHA256)):
-        read_checked(weights, name, sha256)
+    weights = minilm_weights()
     return export_encoder(weights, folder, name=MINILM)
 
 
-def _minilm_weights() -> Path:
+def minilm_weights() -> Path:
+    """Find the weights of all-MiniLM-L6-v2, or fetch them, and check that they are the right ones.
+
+    Returns:
+        A folder with ``config.json``, ``tokenizer.json`` and ``model.safetensors``.
+
+    Raises:
+        InputError: They cannot be had, or are not the right ones.
+        MissingExtraError: They would have to be fetched, and the hub's client is not installed.
+    """
+    weights = _find_weights()
+    for name, sha256 in (("model.safetensors", WEIGHTS_SHA256), ("tokenizer.json", TOKENIZER_SHA256)):
+        read_checked(weights, name, sha256)
+    return weights
+
+
+def _find_weights() -> Path:
     spec = find_spec(_WHEEL)
     if spec is not None and spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations))) / "model"
@@ -97,8 +111,6 @@ def export_encoder(weights: Path, folder: Path, *, name: str, max_tokens: int = 
 def _export(weights: Path) -> tuple[bytes, int]:
     try:
         import torch
-        from safetensors.torch import load_file
-        from transformers import AutoConfig, AutoModel
     except ImportError:
         raise MissingExtraError("exporting the MiniLM encoder", "train") from None
 
@@ -114,14 +126,7 @@ def _export(weights: Path) -> tuple[bytes, int]:
             keep = mask.unsqueeze(-1).to(hidden.dtype)
             return torch.nn.functional.normalize((hidden * keep).sum(1) / keep.sum(1).clamp(min=1e-9), dim=1)
 
-    # The weights are put in by hand: from_pretrained draws a progress bar and may look at the network.
-    auto: Any = AutoModel
-    body = auto.from_config(AutoConfig.from_pretrained(str(weights)), attn_implementation="eager")
-    missing, _ = body.load_state_dict(load_file(weights / "model.safetensors"), strict=False)
-    if any(not key.startswith(("pooler.", "embeddings.position_ids")) for key in missing):
-        raise InputError(
-            f"{weights / 'model.safetensors'} lacks {missing[0]}, which its config.json asks for"
-        )
+    body = load_body(weights)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])  # with padding, so that masking is in the trace
     inputs, outputs = ["ids", "mask"], ["vectors"]
     axes = {"ids": {0: "n", 1: "tokens"}, "mask": {0: "n", 1: "tokens"}, "vectors": {0: "n"}}
@@ -139,3 +144,33 @@ def _export(weights: Path) -> tuple[bytes, int]:
             dynamo=False,
         )
         return file.read_bytes(), int(body.config.hidden_size)
+
+
+def load_body(weights: Path, *, attention: str = "eager") -> Any:
+    """Load a BERT-like model, without its pooling layer's weights when there are none.
+
+    Args:
+        weights: A folder with ``config.json`` and ``model.safetensors``.
+        attention: How attention is computed; only ``eager`` can be exported.
+
+    Returns:
+        The model, a torch module.
+
+    Raises:
+        InputError: The weights do not fit their configuration.
+        MissingExtraError: transformers is not installed.
+    """
+    try:
+        from safetensors.torch import load_file
+        from transformers import AutoConfig, AutoModel
+    except ImportError:
+        raise MissingExtraError("exporting the MiniLM encoder", "train") from None
+    # The weights are put in by hand: from_pretrained draws a progress bar and may look at the network.
+    auto: Any = AutoModel
+    body = auto.from_config(AutoConfig.from_pretrained(str(weights)), attn_implementation=attention)
+    missing, _ = body.load_state_dict(load_file(weights / "model.safetensors"), strict=False)
+    if any(not key.startswith(("pooler.", "embeddings.position_ids")) for key in missing):
+        raise InputError(
+            f"{weights / 'model.safetensors'} lacks {missing[0]}, which its config.json asks for"
+        )
+    return body

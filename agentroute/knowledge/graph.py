@@ -56,8 +56,9 @@ def _both_ways(kinds: tuple[EdgeType, ...]) -> tuple[EdgeType, ...]:
 
 
 EDGE_TYPES = _both_ways(FORWARD)
-BASE_TYPES = _both_ways(BASE)
-"""The ties that the network reads before any answer."""
+BASE_TYPES = tuple(e for e in _both_ways(BASE) if e not in (SUITS, KNOWS))
+"""The ties that the network reads before any answer. Agents listen and are not heard: whether one is in the
+team says nothing about the others."""
 GROWN_TYPES = _both_ways((SUITS, GAVE, ANSWERS, ANSWER_MENTIONS, *COMPARED))
 """The ties that it reads once there are answers."""
 METADATA: tuple[list[str], list[EdgeType]] = (list(NODE_TYPES), list(EDGE_TYPES))

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agentroute.knowledge.regression import Regression
+
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
@@ -26,8 +28,9 @@ NEIGHBOURS = 48
 SHARPNESS = 12.0
 """Neighbour weight is exp(SHARPNESS * cosine)."""
 
-ESTIMATES_DIM = 5
-"""Log-odds of the mean; shifts by task and by neighbours; nearness of the neighbours; whether it is known."""
+ESTIMATES_DIM = 6
+"""Log-odds of the mean; shifts by task, by neighbours and by words; nearness of the neighbours; whether it is
+known."""
 
 
 def logit(p: npt.NDArray[np.floating]) -> Floats:
@@ -59,6 +62,7 @@ class TrackRecord:
             Shapes: ``(2, agents)``.
         voice: Weight of each agent's word in a vote, as log-odds; 0 before any vote was seen. Shapes:
             ``(agents,)``.
+        regression: What words say of each agent; ``None`` before it was learned.
     """
 
     agents: tuple[str, ...]
@@ -72,6 +76,7 @@ class TrackRecord:
     latency_s: Floats
     length: Floats
     voice: Floats
+    regression: Regression | None = None
 
     @classmethod
     def build(
@@ -140,6 +145,7 @@ class TrackRecord:
             "latency_s": self.latency_s,
             "length": self.length,
             "voice": self.voice,
+            **(self.regression.arrays() if self.regression else {}),
         }
 
     @classmethod
@@ -168,6 +174,7 @@ class TrackRecord:
             latency_s=arrays["latency_s"],
             length=arrays["length"],
             voice=arrays["voice"],
+            regression=Regression.restore(arrays),
         )
 
     @cached_property
@@ -232,7 +239,8 @@ class TrackRecord:
             rows: Positions of queries.
 
         Returns:
-            A record of those alone, with the same agents, tasks and entities to look up.
+            A record of those alone, with the same agents, tasks and entities to look up. What was learned
+            from all of them, it does not know: its ``regression`` is ``None``.
         """
         place = np.full(len(self.vectors), -1, dtype=np.int64)
         place[rows] = np.arange(len(rows))
@@ -243,15 +251,18 @@ class TrackRecord:
             score=self.score[rows],
             task=self.task[rows],
             entity_of=np.stack([place[pairs[:, 0]], pairs[:, 1]], axis=1),
+            regression=None,
         )
 
-    def estimates(self, vectors: Floats, task: Indices) -> Floats:
+    def estimates(self, texts: Sequence[str], vectors: Floats, task: Indices) -> Floats:
         """Estimate every agent's score on each query from the queries that came before.
 
         Each step is a mean shrunk toward the wider one: the pool, the agent, the agent on this task, the
-        agent on the nearest queries (weights ``exp(SHARPNESS * cosine)``).
+        agent on the nearest queries (weights ``exp(SHARPNESS * cosine)``). Beside them stands what the words
+        say.
 
         Args:
+            texts: The queries' texts.
             vectors: Query vectors. Shapes: ``(batch, dim)``.
             task: Position in ``tasks`` per query, -1 for none. Shapes: ``(batch,)``.
 
@@ -262,17 +273,7 @@ class TrackRecord:
         task_total, task_count = self._by_task
         by_task = (task_total[task] + PRIOR_COUNT_TASK * self.mean) / (task_count[task] + PRIOR_COUNT_TASK)
 
-        # One row is summed without BLAS, whose threads would wait for a busy core.
-        single = len(vectors) == 1
-        similarity = np.einsum("bd,nd->bn", vectors, self.vectors) if single else vectors @ self.vectors.T
-        nearest = min(NEIGHBOURS, similarity.shape[1])
-        # Rounded, so that a batch and a single query, summed in another order, find the same neighbours.
-        ids = np.argpartition(-np.round(similarity, 5), nearest - 1, axis=1)[:, :nearest]
-        near = np.take_along_axis(similarity, ids, axis=1)
-        weight = np.exp(SHARPNESS * (near - near.max(axis=1, keepdims=True)))
-        # Scaled to sum to the effective sample size (sum w)^2 / (sum w^2), so that they count as so many
-        # outcomes.
-        weight *= (weight.sum(1) / (weight**2).sum(1))[:, None]
+        ids, near, weight = self.nearest(vectors)
         near_total = np.einsum("bn,bna->ba", weight, score[ids])
         near_count = np.einsum("bn,bna->ba", weight, ran[ids])
         by_near = (near_total + PRIOR_COUNT_NEIGHBOURS * by_task) / (near_count + PRIOR_COUNT_NEIGHBOURS)
@@ -281,9 +282,35 @@ class TrackRecord:
         result[..., 0] = logit(self.mean)
         result[..., 1] = logit(by_task) - result[..., 0]
         result[..., 2] = logit(by_near) - logit(by_task)
-        result[..., 3] = near.mean(axis=1)[:, None]
-        result[..., 4] = 1.0
+        result[..., 3] = 0.0
+        if self.regression is not None:
+            by_words = self.mean + self.regression(texts, vectors, task)
+            result[..., 3] = logit(by_words) - logit(by_task)
+        result[..., 4] = near.mean(axis=1)[:, None]
+        result[..., 5] = 1.0
         return result
+
+    def nearest(self, vectors: Floats) -> tuple[Indices, Floats, Floats]:
+        """Find the recorded queries that are most like some others, and what each of them counts.
+
+        Args:
+            vectors: Query vectors. Shapes: ``(batch, dim)``.
+
+        Returns:
+            Rows of the record, in no order; their cosines; and their weights ``exp(SHARPNESS * cosine)``,
+            scaled to sum to the effective sample size ``(sum w)^2 / (sum w^2)``, so that they count as so
+            many outcomes. Shapes: ``(batch, NEIGHBOURS)`` each, or as many as are recorded.
+        """
+        # One row is summed without BLAS, whose threads would wait for a busy core.
+        single = len(vectors) == 1
+        similarity = np.einsum("bd,nd->bn", vectors, self.vectors) if single else vectors @ self.vectors.T
+        nearest = min(NEIGHBOURS, similarity.shape[1])
+        # Rounded, so that a batch and a single query, summed in another order, find the same neighbours.
+        ids = np.argpartition(-np.round(similarity, 5), nearest - 1, axis=1)[:, :nearest]
+        near = np.take_along_axis(similarity, ids, axis=1)
+        weight = np.exp(SHARPNESS * (near - near.max(axis=1, keepdims=True)))
+        weight *= (weight.sum(1) / (weight**2).sum(1))[:, None]
+        return ids, near, weight
 
     def entity_ties(self, keys: Sequence[str]) -> tuple[Indices, Floats]:
         """Return how far each agent does better or worse than usual where an entity was named.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,8 +35,30 @@ class Team:
     examples: Floats
     owner: Indices
     x: Floats
-    words: dict[str, list[int]]
+    words: Mapping[str, Sequence[int]]
     hash: str
+
+    def take(self, rows: Indices) -> Team:
+        """Keep some of the agents; what the whole team is called stays.
+
+        Args:
+            rows: Their positions, ascending.
+
+        Returns:
+            The smaller team, its vectors taken and not computed again.
+        """
+        place = np.full(len(self.specs), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        mine = place[self.owner] >= 0
+        return replace(
+            self,
+            specs=tuple(self.specs[row] for row in rows.tolist()),
+            cards=self.cards[rows],
+            examples=self.examples[mine],
+            owner=place[self.owner[mine]],
+            x=self.x[rows],
+            words=_SomeWords(self.words, place),
+        )
 
     @classmethod
     def build(cls, specs: Sequence[AgentSpec], embedder: Embedder) -> Team:
@@ -86,6 +108,25 @@ class Team:
             starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
             nearest[:, self.owner[starts]] = np.maximum.reduceat(cosines, starts, axis=1)
         return card, nearest
+
+
+class _SomeWords(Mapping[str, Sequence[int]]):
+    """The words of a larger team, looked up for a few of its agents: most are never asked for."""
+
+    def __init__(self, words: Mapping[str, Sequence[int]], place: Indices) -> None:
+        self._words, self._place = words, place
+
+    def __getitem__(self, word: str) -> Sequence[int]:
+        found = [place for place in self._place[self._words[word]].tolist() if place >= 0]
+        if not found:
+            raise KeyError(word)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (word for word in self._words if word in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _plain_agent(spec: AgentSpec) -> list[float]:

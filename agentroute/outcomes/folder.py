@@ -1,20 +1,22 @@
 """Outcome folders: who answered what, how well, at what cost; to collect, train, replay and evaluate.
 
 A folder holds ``agents.yaml`` (a registry), ``queries.jsonl`` and ``outcomes.jsonl``; the last two may end in
-``.gz``. This module reads one; ``writer`` appends to one.
+``.gz``. This module reads one; ``writer`` appends to one; ``utterances`` reads the other kind of folder, with
+texts that are labelled with the agents that fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from agentroute.errors import InputError, OutcomeError
 from agentroute.outcomes.jsonl import Problems, read_jsonl
 from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome
 from agentroute.outcomes.table import OutcomeTable, build_table, by_run, did_you_mean, joined
 from agentroute.registry import AgentRegistry
+from agentroute.types import AgentSpec
 
 
 class OutcomeFolder:
@@ -29,6 +31,9 @@ class OutcomeFolder:
         outcomes: The file that holds its outcomes.
         problems: What was wrong with the queries.
     """
+
+    labelled: ClassVar[bool] = False
+    """True where scores are labels that say which agents fit, and nobody answered."""
 
     def __init__(
         self,
@@ -48,10 +53,12 @@ class OutcomeFolder:
         """Open a folder.
 
         Args:
-            path: A folder with ``agents.yaml``, ``queries.jsonl[.gz]`` and ``outcomes.jsonl[.gz]``.
+            path: A folder with ``agents.yaml``, ``queries.jsonl[.gz]`` and ``outcomes.jsonl[.gz]``; or with
+                ``agents.yaml`` and utterances, ``NAME.utterances.jsonl[.gz]``.
 
         Returns:
-            The folder; what could not be used of it is in ``problems``.
+            The folder, an ``UtteranceFolder`` where it holds utterances; what could not be used of it is in
+            ``problems``.
 
         Raises:
             OutcomeError: The folder or one of its files is missing, or holds nothing usable.
@@ -60,11 +67,10 @@ class OutcomeFolder:
         folder = Path(path)
         if not folder.is_dir():
             raise OutcomeError(f"{folder} is not a folder: give a folder with {_HOLDS}")
-        if not (folder / "queries.jsonl").is_file() and any(folder.glob("*.utterances.jsonl*")):
-            raise OutcomeError(
-                f"{folder} holds utterances, not outcomes: only `evaluate` and `train` for intents read it; "
-                f"an outcome folder has {_HOLDS}"
-            )
+        if utterance_files(folder):
+            from agentroute.outcomes.utterances import UtteranceFolder  # which is built on this class
+
+            return UtteranceFolder.open(folder)
         agents = folder / "agents.yaml"
         queries, outcomes = _find(folder, "queries"), _find(folder, "outcomes")
         if not agents.is_file():
@@ -102,16 +108,20 @@ class OutcomeFolder:
         Raises:
             InputError: No such agent.
         """
-        ids = self.registry.ids if agents is None else tuple(agents)
-        for name in ids:
-            if name not in self.registry:
-                raise InputError(f"no agent {name!r} in {self.path}{did_you_mean(name, self.registry.ids)}")
-        specs = [self.registry[name] for name in ids]
+        specs = self._specs(agents)
         if not each_run:
             return build_table(tuple(self.queries.values()), specs, self._records())
         runs = by_run(self._records())
         tables = [build_table(tuple(self.queries.values()), specs, records) for records in runs]
         return joined(tables) if tables else build_table(tuple(self.queries.values()), specs, ())
+
+    def _specs(self, agents: Sequence[str] | None) -> list[AgentSpec]:
+        """Return the registry rows of the agents wanted, of all by default."""
+        ids = self.registry.ids if agents is None else tuple(agents)
+        for name in ids:
+            if name not in self.registry:
+                raise InputError(f"no agent {name!r} in {self.path}{did_you_mean(name, self.registry.ids)}")
+        return [self.registry[name] for name in ids]
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """Yield the records that can be used; afterwards ``problems`` knows what was wrong with the rest."""
@@ -135,6 +145,15 @@ class OutcomeFolder:
 
 _HOLDS = "agents.yaml, queries.jsonl[.gz] and outcomes.jsonl[.gz]"
 
+UTTERANCES = (".utterances.jsonl", ".utterances.jsonl.gz")
+"""How the names of files with labelled texts end."""
+
+
+def utterance_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold utterances, sorted by name."""
+    named = (path for path in folder.glob("*.utterances.jsonl*") if path.name.endswith(UTTERANCES))
+    return sorted(path for path in named if path.is_file() and not path.name.startswith("."))
+
 
 def read_queries(path: str | Path) -> dict[str, QueryRecord]:
     """Read the queries of a folder that may have no outcomes yet.
@@ -149,6 +168,15 @@ def read_queries(path: str | Path) -> dict[str, QueryRecord]:
         OutcomeError: There is no such file, or a record in it breaks the format.
     """
     source, problems = Path(path), Problems()
+    if source.is_dir():
+        labelled = utterance_files(source) and not any(source.glob("queries.jsonl*"))
+    else:
+        labelled = source.name.endswith(UTTERANCES)
+    if labelled:
+        raise OutcomeError(
+            f"{source} holds utterances, whose labels say which agents fit, and no right answers to ask for: "
+            "give `train` and `evaluate` such a folder; questions are read from queries.jsonl[.gz]"
+        )
     records = _read_queries(_find(source, "queries") if source.is_dir() else source, problems)
     if lines := problems.lines():
         raise OutcomeError("\n".join(lines))
@@ -191,5 +219,6 @@ def _find(folder: Path, stem: str) -> Path:
     holds = sorted(path.name for path in folder.iterdir())[:8]
     found_here = ", ".join(holds) or "nothing"
     raise OutcomeError(
-        f"{folder} has no {stem}.jsonl: an outcome folder has {_HOLDS}; this one has {found_here}"
+        f"{folder} has no {stem}.jsonl: an outcome folder has {_HOLDS}, or agents.yaml and "
+        f"NAME{UTTERANCES[0]}[.gz] with labelled texts; this one has {found_here}"
     )

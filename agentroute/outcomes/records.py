@@ -42,21 +42,21 @@ class QueryRecord:
         """
         name, text = data.get("id"), data.get("text")
         if not isinstance(name, str) or not name:
-            raise OutcomeError(f"id is {_shown(name)}: a query has an id, a text that is not empty")
+            raise OutcomeError(f"id is {shown(name)}: a query has an id, a text that is not empty")
         if not isinstance(text, str) or not text.strip():
-            raise OutcomeError(f"text of {name} is {_shown(text)}: a query has a text that is not empty")
+            raise OutcomeError(f"text of {name} is {shown(text)}: a query has a text that is not empty")
         task, meta = data.get("task"), data.get("meta")
         if not (task is None or isinstance(task, str)):
-            raise OutcomeError(f"task of {name} is {_shown(task)}: a task is a text")
+            raise OutcomeError(f"task of {name} is {shown(task)}: a task is a text")
         if not (meta is None or isinstance(meta, dict)):
-            raise OutcomeError(f"meta of {name} is {_shown(meta)}: meta is an object")
+            raise OutcomeError(f"meta of {name} is {shown(meta)}: meta is an object")
         context = data.get("context") or []
         if not isinstance(context, list) or not all(
             isinstance(p, dict) and isinstance(p.get("text"), str) and isinstance(p.get("title", ""), str)
             for p in context
         ):
             raise OutcomeError(
-                f"context of {name} is {_shown(context)}: a list of objects with title and text"
+                f"context of {name} is {shown(context)}: a list of objects with title and text"
             )
         return cls(
             query=Query(
@@ -225,23 +225,23 @@ def check_outcome(data: dict[str, Any]) -> str | None:
         or not data["query"]
         or not data["agent"]
     ):
-        return f"query is {_shown(get('query'))} and agent is {_shown(get('agent'))}: both are ids"
+        return f"query is {shown(get('query'))} and agent is {shown(get('agent'))}: both are ids"
     score = get("score")
     if score is not None and (type(score) not in (int, float) or not 0 <= score <= 1):
-        return f"score is {_shown(score)}: from 0 (wrong) to 1 (right), or null (did not run)"
+        return f"score is {shown(score)}: from 0 (wrong) to 1 (right), or null (did not run)"
     for name in ("cost_usd", "latency_s"):
         value = get(name)
         if value is not None and (type(value) not in (int, float) or not 0 <= value < math.inf):
-            return f"{name} is {_shown(value)}: a finite number of 0 or more, or null when unknown"
+            return f"{name} is {shown(value)}: a finite number of 0 or more, or null when unknown"
     for name in _WHOLE_KEYS:
         value = get(name)
         if value is not None and (type(value) is not int or not 0 <= value < 2**63):
-            return f"{name} is {_shown(value)}: a whole number of 0 or more, or null when unknown"
+            return f"{name} is {shown(value)}: a whole number of 0 or more, or null when unknown"
     for name in _TEXT_KEYS:
         if not isinstance(get(name), str | None):
-            return f"{name} is {_shown(get(name))}: a text, or null"
+            return f"{name} is {shown(get(name))}: a text, or null"
     if not isinstance(get("steps"), list | int | None):
-        return f"steps is {_shown(get('steps'))}: a list of steps, or how many there were"
+        return f"steps is {shown(get('steps'))}: a list of steps, or how many there were"
     return None
 
 
@@ -249,16 +249,17 @@ def _texts(value: Any, what: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise OutcomeError(f"{what} is {_shown(value)}: a list of texts")
+        raise OutcomeError(f"{what} is {shown(value)}: a list of texts")
     return tuple(value)
 
 
 def _whole(value: Any, what: str) -> int | None:
     if value is None or (type(value) is int and 0 <= value < 2**63):
         return value
-    raise OutcomeError(f"{what} is {_shown(value)}: a whole number of 0 or more, or null when unknown")
+    raise OutcomeError(f"{what} is {shown(value)}: a whole number of 0 or more, or null when unknown")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Write a value of a record for a message, in 60 characters at most."""
     text = "missing" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -36,7 +36,8 @@ class OutcomeTable:
         answers: What each agent said, by row and column; ``None`` where nothing was recorded.
 
     Shapes:
-        Every array is ``(len(queries), len(agents))``; ``score`` is float32, the others are float64.
+        Every array is ``(len(queries), len(agents))``; ``score`` is float32, the others are float64. One that
+        knows nothing may be a read-only view of a single NaN.
     """
 
     queries: tuple[QueryRecord, ...]
@@ -64,7 +65,9 @@ class OutcomeTable:
     @property
     def has_answers(self) -> bool:
         """True when any answer was recorded as text."""
-        return any(answer is not None for row in self.answers for answer in row)
+        # Rows without any answer may be one and the same: each is looked at once.
+        rows = {id(row): row for row in self.answers}.values()
+        return any(answer is not None for row in rows for answer in row)
 
     def sparse_agents(self, share: float = 0.5) -> tuple[str, ...]:
         """Name the agents that ran on too few queries to be compared with the others.
@@ -132,16 +135,20 @@ class OutcomeTable:
         return ids.index(name)
 
     def _pick(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> OutcomeTable:
-        grid = np.ix_(rows, columns)
+        # Rows without any answer may be one and the same: they stay so.
+        answers = [self.answers[row] for row in rows]
+        picked = {id(said): said for said in answers}
+        if not np.array_equal(columns, np.arange(len(self.agents))):
+            picked = {key: tuple(said[column] for column in columns) for key, said in picked.items()}
         return OutcomeTable(
             queries=tuple(self.queries[row] for row in rows),
             agents=tuple(self.agents[column] for column in columns),
-            score=self.score[grid],
-            cost_usd=self.cost_usd[grid],
-            latency_s=self.latency_s[grid],
-            input_tokens=self.input_tokens[grid],
-            output_tokens=self.output_tokens[grid],
-            answers=tuple(tuple(self.answers[row][column] for column in columns) for row in rows),
+            score=_part(self.score, rows, columns),
+            cost_usd=_part(self.cost_usd, rows, columns),
+            latency_s=_part(self.latency_s, rows, columns),
+            input_tokens=_part(self.input_tokens, rows, columns),
+            output_tokens=_part(self.output_tokens, rows, columns),
+            answers=tuple(picked[id(said)] for said in answers),
         )
 
 
@@ -239,6 +246,12 @@ def joined(tables: Sequence[OutcomeTable]) -> OutcomeTable:
         output_tokens=stacked("output_tokens"),
         answers=tuple(row for part in parts for row in part.answers),
     )
+
+
+def _part(values: Floats, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> Floats:
+    if values.size and not any(values.strides):  # one number for every cell: no memory is filled with it
+        return np.broadcast_to(values[0, 0], (len(rows), len(columns)))
+    return values[np.ix_(rows, columns)]
 
 
 def _mean(cells: list[int], values: list[float], shape: tuple[int, int]) -> npt.NDArray[np.float64]:

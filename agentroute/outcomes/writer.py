@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from agentroute.errors import OutcomeError, StorageError
+from agentroute.outcomes.folder import utterance_files
 from agentroute.outcomes.jsonl import Problems, parse, read_jsonl
 from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome
 
@@ -54,7 +55,7 @@ class OutcomeWriter:
         path: The outcome folder; it must exist.
 
     Raises:
-        OutcomeError: There is no such folder, or its outcomes are compressed.
+        OutcomeError: There is no such folder, it holds utterances, or its outcomes are compressed.
         StorageError: The file cannot be opened for writing.
     """
 
@@ -62,6 +63,7 @@ class OutcomeWriter:
         folder = Path(path)
         if not folder.is_dir():
             raise OutcomeError(f"{folder} is not a folder: make one with create_folder() first")
+        _refuse_utterances(folder)
         if (folder / "outcomes.jsonl.gz").exists():
             raise OutcomeError(
                 f"{folder / 'outcomes.jsonl.gz'} is compressed: unpack it (gunzip) to append to it"
@@ -227,7 +229,8 @@ def create_folder(path: str | Path, registry: AgentRegistry, records: Iterable[Q
         The folder.
 
     Raises:
-        OutcomeError: The folder already holds other agents or queries, or ids are missing or repeated.
+        OutcomeError: The folder already holds other agents or queries, or utterances; or ids are missing or
+            repeated.
         StorageError: The folder cannot be written.
     """
     folder, queries = Path(path), list(records)
@@ -238,6 +241,7 @@ def create_folder(path: str | Path, registry: AgentRegistry, records: Iterable[Q
         )
     if folder.exists() and not folder.is_dir():
         raise OutcomeError(f"{folder} is a file; outcomes are kept in a folder: choose another place")
+    _refuse_utterances(folder)
     files = {
         "agents.yaml": registry.to_yaml().encode(),
         "queries.jsonl": b"".join(f"{record.to_json()}\n".encode("ascii") for record in queries),
@@ -263,6 +267,14 @@ def create_folder(path: str | Path, registry: AgentRegistry, records: Iterable[Q
             f"{folder} cannot be written: {error.strerror}; check the folder's permissions"
         ) from error
     return folder
+
+
+def _refuse_utterances(folder: Path) -> None:
+    if files := utterance_files(folder):
+        raise OutcomeError(
+            f"{folder} holds utterances ({files[0].name}): a folder holds those or outcomes, never both; "
+            "choose another folder"
+        )
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -13,6 +13,7 @@ TOP_KEYS = {
     "version": "The version of this format: 1.",
     "defaults": "Values for every row that does not give its own.",
     "agents": "The team, one row for each agent.",
+    "default_agent": "The agent that is asked where none fits; without it, such a question gets no answer.",
     "refiner": "How several answers become one; without it, answers are voted on.",
 }
 
@@ -103,6 +104,7 @@ def json_schema() -> dict[str, Any]:
                 "minItems": 1,
                 "items": _object(AgentSpec) | {"allOf": [_kind_rule(kind) for kind in get_args(AgentKind)]},
             },
+            "default_agent": {"description": TOP_KEYS["default_agent"]} | _single(row["id"]),
             "refiner": {"description": TOP_KEYS["refiner"]} | _object(RefinerSpec),
         },
     }

@@ -81,7 +81,7 @@ class RowReader:
             if name not in known or name not in allowed:
                 if near := self.unknown(line, name, where, allowed):
                     self.meant.add((node.line, near))
-            elif (value := self._value(known[name], child, f"{where}{join}{name}", line)) is not None:
+            elif (value := self.value(known[name], child, f"{where}{join}{name}", line)) is not None:
                 values[name] = value
         return values
 
@@ -111,8 +111,18 @@ class RowReader:
         self.refuse(line, f"{where}: unknown key {shown(name)}; {remedy}")
         return near
 
-    def _value(self, field: Field, node: Node, name: str, line: int) -> Any:
-        """Read one value; ``None`` when it was refused."""
+    def value(self, field: Field, node: Node, name: str, line: int) -> Any:
+        """Read one value.
+
+        Args:
+            field: The key it was given for.
+            node: What was given.
+            name: What messages call it.
+            line: The line of the key.
+
+        Returns:
+            The value; ``None`` when it was refused.
+        """
         if isinstance(node, Scalar) and node.empty:
             self.refuse(node.line, f"{name} has no value; give one, or leave the key out")
             return None

@@ -17,7 +17,7 @@ from agentroute.registry.keys import json_schema
 from agentroute.registry.plain_text import read_text
 from agentroute.registry.reader import MAX_PROBLEMS, RowReader
 from agentroute.registry.strict_yaml import Loader, Sequence
-from agentroute.registry.team import read_agents, read_refiner, read_team
+from agentroute.registry.team import read_agents, read_default, read_refiner, read_team
 from agentroute.registry.writer import node_of, row_of, write_team
 from agentroute.types import AgentSpec, RefinerSpec
 
@@ -37,11 +37,13 @@ class AgentRegistry:
         agents: The rows, checked.
         refiner: How several answers become one.
         folder: Where relative paths of the rows begin, or ``None`` for the working folder.
+        default_agent: The id of the agent that is asked where none fits, or ``None`` for nobody.
     """
 
     agents: tuple[AgentSpec, ...]
     refiner: RefinerSpec = _VOTE
     folder: Path | None = field(default=None, compare=False)
+    default_agent: str | None = None
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, allow_private: bool = False) -> AgentRegistry:
@@ -57,17 +59,41 @@ class AgentRegistry:
         Raises:
             RegistryError: With one ``file:line: message`` for every broken rule that was found.
         """
-        loader = Loader(read_text(path))
+        return cls.from_text(read_text(path), path, allow_private=allow_private)
+
+    @classmethod
+    def from_text(
+        cls, text: str, path: str | os.PathLike[str], *, allow_private: bool = False
+    ) -> AgentRegistry:
+        """Read the text of a registry file that is at hand.
+
+        Args:
+            text: The YAML.
+            path: The file it is from: messages name it, and relative paths begin in its folder.
+            allow_private: Whether rows may point to private network addresses; only a caller can say so.
+
+        Returns:
+            The checked team.
+
+        Raises:
+            RegistryError: With one ``file:line: message`` for every broken rule that was found.
+        """
+        loader = Loader(text)
         root = loader.load()
         reader = RowReader(allow_private=allow_private)
         reader.problems = loader.problems
-        agents, refiner = read_team(reader, root)
+        read = read_team(reader, root)
         _raise(reader, f"{os.fspath(path)}:")
-        return cls(agents, refiner, Path(path).resolve().parent)
+        return cls(read.agents, read.refiner, Path(path).resolve().parent, read.default_agent)
 
     @classmethod
     def from_specs(
-        cls, specs: Iterable[AgentSpec], refiner: RefinerSpec = _VOTE, *, folder: Path | None = None
+        cls,
+        specs: Iterable[AgentSpec],
+        refiner: RefinerSpec = _VOTE,
+        *,
+        folder: Path | None = None,
+        default_agent: str | None = None,
     ) -> AgentRegistry:
         """Make a team of rows that were built in Python, by the same rules as a file.
 
@@ -75,19 +101,26 @@ class AgentRegistry:
             specs: The rows, in order.
             refiner: How several answers become one.
             folder: Where relative paths of the rows begin.
+            default_agent: The id of the agent that is asked where none fits.
 
         Returns:
             The checked team.
 
         Raises:
-            RegistryError: With one ``spec N: message`` for every broken rule; the refiner counts as the last.
+            RegistryError: With one ``spec N: message`` for every broken rule; the refiner counts as the last,
+                and so does the default agent.
         """
+        specs = tuple(specs)
         reader = RowReader(allow_private=True, unit="spec")  # the caller is the one who may allow it
         rows = [node_of(row_of(spec), number) for number, spec in enumerate(specs, start=1)]
         agents = read_agents(reader, Sequence(1, rows), {})
-        checked = read_refiner(reader, node_of(row_of(refiner), len(rows) + 1))
+        last = len(rows) + 1
+        checked = read_refiner(reader, node_of(row_of(refiner), last))
+        if default_agent is not None:
+            ids = [str(spec.id) for spec in specs]
+            default_agent = read_default(reader, node_of(default_agent, last), ids)
         _raise(reader, "spec ")
-        return cls(agents, checked, folder)
+        return cls(agents, checked, folder, default_agent)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -98,7 +131,8 @@ class AgentRegistry:
     def hash(self) -> str:
         """SHA-256 of the content; order, comments and defaults that are written out do not count."""
         rows = sorted((row_of(spec) for spec in self.agents), key=lambda row: str(row["id"]))
-        content = json.dumps([rows, row_of(self.refiner)], sort_keys=True, ensure_ascii=True, allow_nan=False)
+        parts = [rows, row_of(self.refiner), *([self.default_agent] if self.default_agent else [])]
+        content = json.dumps(parts, sort_keys=True, ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
@@ -127,13 +161,19 @@ class AgentRegistry:
 
     def add(self, *specs: AgentSpec) -> AgentRegistry:
         """Return a team with more agents at its end. Raises ``RegistryError`` when a row breaks a rule."""
-        return self.from_specs((*self.agents, *specs), self.refiner, folder=self.folder)
+        return self.from_specs(
+            (*self.agents, *specs), self.refiner, folder=self.folder, default_agent=self.default_agent
+        )
+
+    def remove(self, *ids: str) -> AgentRegistry:
+        """Return a team without some agents: the other way of ``add``; see ``without``."""
+        return self.without(*ids)
 
     def without(self, *ids: str) -> AgentRegistry:
         """Return a team without some agents.
 
         Args:
-            ids: Who leaves.
+            ids: Who leaves. Without its default agent, the team has none.
 
         Returns:
             The smaller team.
@@ -148,11 +188,12 @@ class AgentRegistry:
         left = tuple(spec for spec in self.agents if spec.id not in ids)
         if not left:
             raise RegistryError("leaving out every agent leaves no team; keep at least one")
-        return AgentRegistry(left, self.refiner, self.folder)
+        default = None if self.default_agent in ids else self.default_agent
+        return AgentRegistry(left, self.refiner, self.folder, default)
 
     def to_yaml(self) -> str:
         """Write the team as a registry file that ``from_yaml`` reads back as an equal team."""
-        return write_team(self.agents, self.refiner)
+        return write_team(self.agents, self.refiner, self.default_agent)
 
     def check(self) -> tuple[str, ...]:
         """Look for what is allowed but seldom meant.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Any, NamedTuple, get_args
 
 from agentroute.registry.keys import TOP_KEYS, Field, fields_of, shared_keys
 from agentroute.registry.plain_text import shown
@@ -18,21 +20,35 @@ _NEEDED: dict[object, list[tuple[str, Field]]] = {
 _ID = str(fields_of(AgentSpec)["id"].key.pattern)
 
 
-def read_team(reader: RowReader, root: Node | None) -> tuple[tuple[AgentSpec, ...], RefinerSpec]:
-    """Read the agents and the refiner of a file.
+class Read(NamedTuple):
+    """What a file holds.
+
+    Args:
+        agents: The rows that are right, with the defaults merged in.
+        refiner: How several answers become one.
+        default_agent: Who is asked where nobody fits, if anybody.
+    """
+
+    agents: tuple[AgentSpec, ...] = ()
+    refiner: RefinerSpec = RefinerSpec()
+    default_agent: str | None = None
+
+
+def read_team(reader: RowReader, root: Node | None) -> Read:
+    """Read a file.
 
     Args:
         reader: Takes note of every broken rule; what is returned counts only if there is none.
         root: The node at the top of the file.
 
     Returns:
-        The rows that are right, with the defaults merged in, and the refiner.
+        What it holds.
     """
     if not isinstance(root, Mapping):
         if not reader.problems:
             line = root.line if root else 1
             reader.refuse(line, "no mapping at the top; a registry begins with version: 1 and has agents:")
-        return (), RefinerSpec()
+        return Read()
     for name, line in root.lines.items():
         if name not in TOP_KEYS:
             reader.meant.add((root.line, str(reader.unknown(line, name, "registry", tuple(TOP_KEYS)))))
@@ -47,7 +63,36 @@ def read_team(reader: RowReader, root: Node | None) -> tuple[tuple[AgentSpec, ..
     elif (root.line, "agents") not in reader.meant:
         reader.refuse(root.line, "agents is missing; add agents: and begin each row with '- id: name'")
     refiner = read_refiner(reader, given["refiner"]) if "refiner" in given else RefinerSpec()
-    return agents, refiner
+    if "default_agent" not in given:
+        return Read(agents, refiner)
+    return Read(agents, refiner, read_default(reader, given["default_agent"], _ids(given.get("agents"))))
+
+
+def _ids(node: Node | None) -> list[str]:
+    """Return the ids as they stand in the file, those of rows that are refused for something else too."""
+    rows = node.items if isinstance(node, Sequence) else []
+    ids = [row.items.get("id") for row in rows if isinstance(row, Mapping)]
+    return [name.text for name in ids if isinstance(name, Scalar)]
+
+
+def read_default(reader: RowReader, node: Node, ids: Collection[str]) -> str | None:
+    """Read who is asked where nobody fits.
+
+    Args:
+        reader: Takes note of a broken rule.
+        node: The id.
+        ids: The ids of the team.
+
+    Returns:
+        The id, or ``None`` when a rule is broken.
+    """
+    name: str | None = reader.value(fields_of(AgentSpec)["id"], node, "default_agent", node.line)
+    if name is None or name in ids:
+        return name
+    near = get_close_matches(name, ids, n=1)
+    remedy = f"did you mean {near[0]!r}?" if near else "name one of the ids under agents:"
+    reader.refuse(node.line, f"default_agent is {shown(name)}, but no agent has that id; {remedy}")
+    return None
 
 
 def _version(reader: RowReader, top: int, node: Node | None) -> None:

@@ -85,17 +85,20 @@ def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _quoted)
 
 
-def write_team(agents: Iterable[AgentSpec], refiner: RefinerSpec) -> str:
+def write_team(agents: Iterable[AgentSpec], refiner: RefinerSpec, default_agent: str | None = None) -> str:
     """Write a registry file.
 
     Args:
         agents: The rows, in order.
         refiner: How several answers become one; left out when it is the default.
+        default_agent: Who is asked where nobody fits; left out when there is nobody.
 
     Returns:
         The YAML text.
     """
     content: dict[str, Any] = {"version": 1, "agents": [row_of(spec) for spec in agents]}
+    if default_agent is not None:
+        content["default_agent"] = default_agent
     if row := row_of(refiner):
         content["refiner"] = row
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -6,7 +6,7 @@ trained beside the router.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from agentroute.outcomes import OutcomeTable
 from agentroute.routing.policy import Mask, Table, TopK, known_cost
 from agentroute.routing.replay import Replay, replay, tally
 from agentroute.routing.router import GraphRouter
+from agentroute.types import Query
 
 KNN = 50
 """Neighbours of the kNN baseline."""
@@ -31,6 +32,7 @@ NAMES = (
     "best_single",
     "best_per_task",
     "knn",
+    "words",
     "query_only",
     "majority",
     "weighted_vote",
@@ -58,15 +60,16 @@ def run_baselines(
     assert record is not None
     columns = [record.agents.index(spec.id) for spec in table.agents]
     mean = _column_mean(record.score[:, columns])
-    vectors = router.embedder.embed([query_text(row.query) for row in table.queries])
+    queries = [row.query for row in table.queries]
+    vectors = router.embedder.embed([query_text(query) for query in queries])
+    learned = learned_scores(router, queries, vectors, columns)
     shape = table.score.shape
     by_mean = np.broadcast_to(logit(mean), shape)
-    query_only = query_only_scores(router.baseline, vectors)
     cost = router.cost(table.agents)
     none_voted = np.full(shape, 1.0)
 
-    def first(scores: Table) -> Replay:
-        return replay(TopK(k=1), scores, cost, table, groups)
+    def first(scores: Table | None) -> Replay | None:
+        return None if scores is None else replay(TopK(k=1), scores, cost, table, groups)
 
     def everyone(weights: Table) -> Replay:
         return _ask_all(weights, table, groups)
@@ -75,20 +78,46 @@ def run_baselines(
         "random": first(np.random.default_rng(seed).random(shape)),
         "cheapest": None if np.isnan(cost).all() else first(np.broadcast_to(-known_cost(cost), shape)),
         "best_single": first(by_mean),
-        "best_per_task": first(_task_means(record, columns, mean, [row.query.task for row in table.queries])),
-        "knn": first(_knn(record, columns, vectors)),
+        "best_per_task": first(_task_means(record, columns, mean, [query.task for query in queries])),
+        **{name: first(scores) for name, scores in learned.items()},
         "majority": everyone(none_voted),
         "all_agents": everyone(_temperature_free(by_mean)),
         "oracle": first(np.nan_to_num(table.score, nan=-1.0)),
-        "query_only": None,
         "weighted_vote": None,
     }
-    if query_only is not None:
-        scores = query_only[:, columns]
-        results["query_only"] = first(scores)
-        chance = 1.0 / (1.0 + np.exp(-scores.astype(np.float64)))
+    if learned["query_only"] is not None:
+        chance = 1.0 / (1.0 + np.exp(-learned["query_only"].astype(np.float64)))
         results["weighted_vote"] = everyone(np.exp(chance / VOTE_TEMPERATURE))
     return {name: results[name] for name in NAMES}
+
+
+def learned_scores(
+    router: GraphRouter, queries: Sequence[Query], vectors: Floats, columns: Sequence[int]
+) -> dict[str, Table | None]:
+    """Score agents by each of the simple ways to learn from the training part.
+
+    Args:
+        router: Holds the training part and the query-only network.
+        queries: The queries.
+        vectors: Their vectors. Shapes: ``(queries, dim)``.
+        columns: The agents wanted, as positions in the router's record.
+
+    Returns:
+        For ``knn``, ``words`` and ``query_only``: scores to compare agents by, the better the higher, or
+        ``None`` when the router lacks what it takes. Shapes: ``(queries, agents)`` each.
+    """
+    record, wanted = router.record, np.array(columns, np.int64)
+    query_only = query_only_scores(router.baseline, vectors)
+    found: dict[str, Table | None] = {
+        "knn": _knn(record, wanted, vectors),
+        "words": None,
+        "query_only": None if query_only is None else query_only[:, wanted],
+    }
+    if record.regression is not None:
+        task = np.array([record.task_position.get(query.task or "", -1) for query in queries], np.int64)
+        lead = record.regression([query_text(query) for query in queries], vectors, task)
+        found["words"] = _column_mean(record.score[:, wanted]) + lead[:, wanted]
+    return found
 
 
 def query_only_scores(weights: Mapping[str, npt.NDArray[np.floating]], vectors: Floats) -> Floats | None:
@@ -131,7 +160,7 @@ def _task_means(record: TrackRecord, columns: list[int], mean: Floats, tasks: li
     return np.stack([mean if task is None else means.get(task, mean) for task in tasks])
 
 
-def _knn(record: TrackRecord, columns: list[int], vectors: Floats) -> Table:
+def _knn(record: TrackRecord, columns: Indices, vectors: Floats) -> Table:
     similarity = vectors @ record.vectors.T
     nearest = min(KNN, similarity.shape[1])
     ids = np.argpartition(-similarity, nearest - 1, axis=1)[:, :nearest]

@@ -20,7 +20,10 @@ from agentroute.routing.policy import Nucleus, Policy, PriceAware, Table, TopK, 
 from agentroute.routing.replay import Judge, Replay, replay
 from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
 
-TRUST = (0.0, 0.5, 1.0)
+VIEWS = 4
+"""Ways to score the agents, each with more that was learned: the means alone, what words say, halfway to the
+network, the network. See ``router.views_of``."""
+
 ROUNDS = 8
 """Waves that a run may take, as in ``Limits``."""
 
@@ -30,8 +33,8 @@ PRICES = tuple(round(0.002 * 1.32**step, 4) for step in range(21))
 SURE = (0.6, 0.75, 0.85, 0.93, 1.0)
 """Chances of being right that are tried as good enough."""
 
-TRUST_SE = 1.64
-"""Standard errors of the paired difference by which more trust must beat less: one-sided, 95%."""
+TRUST_SE = 1.28
+"""Standard errors of the paired difference by which more trust must beat less: one-sided, 90%."""
 
 DOUBT_SE = 0.25
 """Standard errors of its gain that a setting must be worth more by."""
@@ -55,20 +58,18 @@ class Calibration:
     """Turns a network's log-odds into chances that hold.
 
     Args:
-        trust: How far to go from the record (0) to the network (1).
+        trust: Which view to take, up to ``VIEWS - 1``, the network itself.
         scale: Factor on the log-odds; below 1 where they are too sure.
         shift: Added to the log-odds.
     """
 
-    trust: float = 1.0
+    trust: int = VIEWS - 1
     scale: float = 1.0
     shift: float = 0.0
 
-    def __call__(self, prior: Floats, network: Floats) -> Floats:
-        """Return calibrated log-odds. Shapes: those of the arguments."""
-        return np.asarray(
-            self.scale * (prior + self.trust * (network - prior)) + self.shift, dtype=np.float32
-        )
+    def __call__(self, views: Floats) -> Floats:
+        """Return calibrated log-odds. Shapes: ``(VIEWS, ..., agents)`` to ``(..., agents)``."""
+        return np.asarray(self.scale * views[self.trust] + self.shift, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,20 +151,19 @@ class Setting:
         )
 
 
-def calibrate(prior: Floats, network: Floats, score: Floats, trust: float) -> Calibration:
+def calibrate(views: Floats, score: Floats, trust: int) -> Calibration:
     """Fit ``sigmoid(scale * logits + shift)`` to recorded scores.
 
     Args:
-        prior: Log-odds from the record alone. Shapes: ``(queries, agents)``.
-        network: Log-odds from the network.
-        score: Recorded scores, NaN where an agent did not run.
-        trust: How far to go from the one to the other.
+        views: Log-odds in each view. Shapes: ``(VIEWS, queries, agents)``.
+        score: Recorded scores, NaN where an agent did not run. Shapes: ``(queries, agents)``.
+        trust: The view to take.
 
     Returns:
-        The calibration at this trust.
+        The calibration of this view.
     """
     ran = ~np.isnan(score)
-    scale, shift = platt((prior + trust * (network - prior))[ran], score[ran])
+    scale, shift = platt(views[trust][ran], score[ran])
     return Calibration(trust=trust, scale=scale, shift=shift)
 
 
@@ -241,8 +241,7 @@ def candidates(
 
 
 def settings(
-    prior: Floats,
-    network: Floats,
+    views: Floats,
     cost: Table,
     table: OutcomeTable,
     groups: Indices,
@@ -252,8 +251,7 @@ def settings(
     """Try every policy on the validation queries.
 
     Args:
-        prior: Log-odds from the record alone. Shapes: ``(queries, agents)``.
-        network: Log-odds from the network.
+        views: Log-odds in each view. Shapes: ``(VIEWS, queries, agents)``.
         cost: Expected US dollars per agent, NaN where unknown. Shapes: ``(agents,)``.
         table: Recorded outcomes of the validation queries.
         groups: ``answer_groups(table)``.
@@ -263,8 +261,8 @@ def settings(
     Returns:
         One setting per policy, each at the trust that earned it; the first asks one agent.
     """
-    calibrations = [calibrate(prior, network, table.score, trust) for trust in TRUST]
-    logits = [calibration(prior, network) for calibration in calibrations]
+    calibrations = [calibrate(views, table.score, trust) for trust in range(VIEWS)]
+    logits = [calibration(views) for calibration in calibrations]
     known = cost[~np.isnan(cost)]
     priced = bool(len(known)) and bool(known.max() > 0)
     right, gain = ((1.0, 0.0), (1.0, 0.0)) if growth is None else calibrate_growth(growth, table, groups)

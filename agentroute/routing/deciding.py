@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from copy import copy
+from typing import Self
 
 import numpy as np
 
@@ -17,6 +19,12 @@ from agentroute.routing.choose import ROUNDS
 from agentroute.routing.growth import BATCH
 from agentroute.routing.policy import Mask, Policy, Table, View
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Limits, Query, Ranked, RoutingDecision
+
+EXACT = 256
+"""Agents up to which all of a team are looked at closely."""
+
+SHORTLIST = 96
+"""Agents of a larger team that are looked at closely."""
 
 TEAMS_KEPT = 4
 """Teams whose vectors a router holds on to."""
@@ -49,6 +57,8 @@ class DecidingRouter(ABC):
         self.rounds = ROUNDS
         self.sure_from: float | None = None
         self._builders: list[GraphBuilder] = []
+        # The last query's shortlist, so that a later round goes on from it.
+        self._narrow: dict[str, tuple[GraphBuilder, Query, Set[str], GraphBuilder]] = {}
 
     @abstractmethod
     def logits(self, graphs: Sequence[KnowledgeGraph]) -> Floats:
@@ -82,6 +92,34 @@ class DecidingRouter(ABC):
             raise InputError("there are no agents to route among; the registry needs at least one")
         made = GraphBuilder(Team.build(specs, self.embedder), self.embedder, self.extractor, self.record)
         self._builders = [made, *self._builders[: TEAMS_KEPT - 1]]
+        return made
+
+    def with_builder(self, builder: GraphBuilder) -> Self:
+        """Return the same router with one builder at hand, which may read queries in another way.
+
+        Args:
+            builder: Used whenever its team is asked for.
+
+        Returns:
+            A router; this one stays as it is.
+        """
+        other = copy(self)
+        other._builders, other._narrow = [builder], {}
+        return other
+
+    def _narrowed(self, builder: GraphBuilder, query: Query, asked: Set[str]) -> GraphBuilder:
+        """Leave out whom a large team has no use for; whoever was asked stays."""
+        if len(builder.team.specs) <= EXACT:
+            return builder
+        last = self._narrow.get("last")  # read once: another thread may be routing another query
+        if last is not None and last[0] is builder and last[1] == query and asked <= last[2]:
+            return last[3]
+        rows = builder.shortlist(query, SHORTLIST)
+        if asked:
+            before = [i for i, spec in enumerate(builder.team.specs) if spec.id in asked]
+            rows = np.union1d(rows, np.array(before, dtype=np.int64))
+        made = builder.take(rows)
+        self._narrow["last"] = (builder, query, {spec.id for spec in made.team.specs}, made)
         return made
 
     def score(self, queries: Sequence[Query], agents: Sequence[AgentSpec]) -> Floats:
@@ -125,6 +163,8 @@ class DecidingRouter(ABC):
     ) -> RoutingDecision:
         """Decide one round; see ``types.Router``.
 
+        Of a large team, ``SHORTLIST`` agents are looked at closely and ranked; the others are left out.
+
         A policy that looks at answers asks on while that is worth its price. For the others one answer is
         enough; while there is none, the next round asks those not asked before.
 
@@ -144,7 +184,8 @@ class DecidingRouter(ABC):
         """
         if not query.text.strip():
             raise QueryError("the query is empty; ask something")
-        builder = self.builder(agents)
+        builder = self._narrowed(self.builder(agents), query, {answer.agent for answer in answers})
+        agents = builder.team.specs
         place = {spec.id: i for i, spec in enumerate(agents)}
         answers = [answer for answer in answers if answer.agent in place]
         asked, spoke = np.zeros((2, len(agents)), dtype=bool)
@@ -167,10 +208,13 @@ class DecidingRouter(ABC):
             gain=None if gain is None else gain[None],
             right=None if right is None else np.where(spoke, right, -1.0)[None],
         )
-        chosen = np.zeros_like(asked)
+        wanted = np.zeros_like(asked)
         if free.any():
-            chosen = _best(self.policy.wave(view)[0] & free, logits, limits.max_agents)
+            wanted = self.policy.wave(view)[0] & free
+        chosen = _best(wanted, logits, limits.max_agents)
         stop = bool(spoke.any()) and not chosen.any()
+        # Whoever is free and could be asked is not, with no answer at hand: then nobody fits.
+        refused = bool(free.any()) and not wanted.any() and not stop
         judged = right if stop and self.policy.judged else None
         if judged is not None:
             chosen, weights = spoke, _judged_weights(judged, answers, place)
@@ -192,7 +236,9 @@ class DecidingRouter(ABC):
                     agent=ids[i],
                     score=float(worth[i]),
                     cost_usd=prices[i],
-                    reason=_place(asked[i], chosen[i], dear[i], gain is not None and bool(spoke.any())),
+                    reason=_place(
+                        asked[i], chosen[i], dear[i], refused, gain is not None and bool(spoke.any())
+                    ),
                 )
                 for i in order
             ),
@@ -206,7 +252,7 @@ class DecidingRouter(ABC):
             abstained=not chosen.any(),
             confidence=confidence,
             assured=None if confidence is None or self.sure_from is None else confidence >= self.sure_from,
-            reason=self._why(view, stop, chosen, asked, over),
+            reason=self._why(view, stop, chosen, asked, over, self.policy.remark(view, wanted[None])),
             round=round,
             router_version=self.version,
             registry_hash=builder.team.hash,
@@ -229,7 +275,7 @@ class DecidingRouter(ABC):
         """
         return self.logits(builder.build([query]))[0], None, None
 
-    def _why(self, view: View, stop: bool, chosen: Mask, asked: Mask, over: bool) -> str:
+    def _why(self, view: View, stop: bool, chosen: Mask, asked: Mask, over: bool, remark: str | None) -> str:
         if view.right is not None and view.spoke.any():
             held = f"the best answer so far is right with a chance of {view.held[0]:.2f}"
             if not stop:
@@ -239,18 +285,24 @@ class DecidingRouter(ABC):
         if stop:
             return "there is an answer, and this policy asks for no more"
         if chosen.any():
-            return "nobody has answered yet, so others are asked" if asked.any() else "the first round"
+            return (
+                "nobody has answered yet, so others are asked" if asked.any() else remark or "the first round"
+            )
         if over:
             return "nobody has answered, and this router's rounds are over"
+        if remark:
+            return remark
         return "everybody was asked" if asked.all() else "nobody who is left fits the budget"
 
 
-def _place(asked: bool, chosen: bool, dear: bool, growing: bool) -> str:
+def _place(asked: bool, chosen: bool, dear: bool, refused: bool, growing: bool) -> str:
     if asked:
         return "asked before"
     if chosen:
         return "selected"
-    return "costs more than is left" if dear else "would add less" if growing else "others score higher"
+    if dear:
+        return "costs more than is left"
+    return "does not fit" if refused else "would add less" if growing else "others score higher"
 
 
 def _agreement(texts: Sequence[str]) -> Table:

@@ -38,6 +38,8 @@ class TrainConfig:
         hide_record: Share of agents shown as newcomers in each step, so that the network learns to score
             them.
         listwise: Weight of the ranking loss beside the loss of each single score.
+        labels: Whether scores are labels: 1 for an agent that fits, 0 for one that does not. Then the ranking
+            loss asks for the right ones alone, and says nothing where none fits.
         call_price: Score (0 to 1) that asking one more agent must bring before validation prefers it.
         sparse_share: Agents that ran on a smaller share of the queries are left out.
         answer_vectors: Whether answers get text vectors. They cost a call of the embedder each, and helped on
@@ -53,6 +55,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     hide_record: float = 0.1
     listwise: float = 0.3
+    labels: bool = False
     call_price: float = 0.001
     sparse_share: float = 0.5
     answer_vectors: bool = False
@@ -121,7 +124,7 @@ def fit(
                 taken = shuffled[start : start + config.batch_size]
                 answered = partial_round(score[taken], chance)
                 data = _hide(to_hetero(graphs.batch(taken, answered)), len(taken), config.hide_record)
-                loss = _loss(model(data), data, torch.from_numpy(score[taken]), config.listwise)
+                loss = _loss(model(data), data, torch.from_numpy(score[taken]), config)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -133,9 +136,7 @@ def fit(
                 continue
             model.eval()
             with torch.no_grad():
-                losses = [
-                    float(_loss(model(data), data, aim, config.listwise)) * len(aim) for data, aim in held
-                ]
+                losses = [float(_loss(model(data), data, aim, config)) * len(aim) for data, aim in held]
             validation = sum(losses) / sum(len(aim) for _, aim in held)
             history[-1]["validation"] = round(validation, 5)
             since += -(-len(rows) // config.batch_size)
@@ -289,10 +290,11 @@ def _reproducible(seed: int) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def _loss(scores: Scores, data: HeteroData, score: Tensor, listwise: float) -> Tensor:
+def _loss(scores: Scores, data: HeteroData, score: Tensor, config: TrainConfig) -> Tensor:
     """Return the loss of every score that was recorded: of agents unasked, of answers, of what is gained."""
     expected, gain = (part.view(score.shape) for part in (scores.expected, scores.gain))
-    loss = _single_loss(expected, score) + listwise * _order_loss(expected, score, 0.25)
+    order = _label_loss(expected, score) if config.labels else _order_loss(expected, score, 0.25)
+    loss = _single_loss(expected, score) + config.listwise * order
     if not len(scores.right):
         return loss
     giver = data["answer"].gave
@@ -327,6 +329,14 @@ def _order_loss(logits: Tensor, score: Tensor, temperature: float) -> Tensor:
     said = torch.log_softmax(logits.masked_fill(~ran, -1e9), dim=1)
     several = (ran.sum(1) > 1).to(aim.dtype)  # a lone answer has no order
     return (F.kl_div(said, aim, reduction="none").sum(1) * several).mean()
+
+
+def _label_loss(logits: Tensor, score: Tensor) -> Tensor:
+    """Return the cross-entropy of the agents that fit, shared evenly; a query that none fits has none."""
+    some = torch.nan_to_num(score).sum(1) > 0
+    aim = torch.nan_to_num(score[some])
+    said = torch.log_softmax(logits[some].masked_fill(torch.isnan(score[some]), -1e9), dim=1)
+    return -(aim / aim.sum(1, keepdim=True) * said).sum() / max(len(score), 1)
 
 
 def _hide(data: HeteroData, graphs: int, share: float) -> HeteroData:

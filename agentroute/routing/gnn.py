@@ -192,8 +192,8 @@ class RouterGNN(nn.Module):
         self.right = _head(2 * hidden + BACKING_DIM + 1, hidden, drop)
         self.gain = _head(5 * hidden + 2, hidden, 0.0)
         self.dropout = nn.Dropout(drop)
-        # How far to believe the agent's mean, its shift by task, its shift by neighbours.
-        self.belief = nn.Parameter(torch.tensor([1.0, 1.0, 0.3]))
+        # How far to believe the agent's mean, and its shifts by task, by neighbours and by words.
+        self.belief = nn.Parameter(torch.tensor([1.0, 1.0, 0.1, 0.8]))
         # How far an answer inherits the voices of those tied to it: fully from those that agree.
         self.echo = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))
 
@@ -209,7 +209,7 @@ class RouterGNN(nn.Module):
         counts = {kind: data[kind].x.shape[0] for kind in NODE_TYPES}
         ties = {
             e: Ties(data[e].edge_index, data[e].edge_weight * data[e].edge_share, counts[e[2]], counts[e[0]])
-            for e in (*BASE_TYPES, *GROWN_TYPES)
+            for e in (BASE_TYPES if counts["answer"] == 0 else (*BASE_TYPES, *GROWN_TYPES))
         }
         start = {kind: self.dropout(torch.relu(self._input(data, kind))) for kind in BASE_NODES}
         h = start
@@ -219,7 +219,7 @@ class RouterGNN(nn.Module):
         agent, query = h["agent"], h["query"][of]
         known = torch.relu(self.suits(suits))
         features = torch.cat([agent, query, agent * query, known], dim=1)
-        expected = suits[:, :3] @ self.belief + self.expected(features).squeeze(1)
+        expected = suits[:, :4] @ self.belief + self.expected(features).squeeze(1)
         if counts["answer"] == 0:
             return Scores(expected, expected, expected.new_zeros(0))
 

@@ -124,6 +124,18 @@ class Policy(ABC):
             A subset of ``free``, not empty where ``free`` is not. Shapes: ``(batch, agents)``.
         """
 
+    def remark(self, view: View, chosen: Mask) -> str | None:
+        """Say what a decision should tell of its first round, beyond whom it asks.
+
+        Args:
+            view: What was known, of one query.
+            chosen: Whom ``wave`` chose. Shapes: ``(1, agents)``.
+
+        Returns:
+            A reason in words; ``None`` when there is nothing to tell.
+        """
+        return None
+
     def weights(self, logits: Table, members: Mask) -> Table:
         """Weigh the members' votes.
 

@@ -21,7 +21,7 @@ from agentroute.knowledge.grow import ANSWER_EXTRA
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord
 from agentroute.outcomes import OutcomeTable
-from agentroute.routing import files
+from agentroute.routing import files, sets  # noqa: F401  # a router's file may name the policy of sets
 from agentroute.routing.assurance import threshold
 from agentroute.routing.choose import PRESETS, Setting, best
 from agentroute.routing.deciding import DecidingRouter
@@ -32,6 +32,9 @@ from agentroute.routing.runtime import Base, NumpyGNN
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Query
 
 Weights = Mapping[str, npt.NDArray[np.floating]]
+
+BOUNDED_CALL_PRICE = 0.001
+"""Score (0 to 1) that the price of one more call must bring within a bound, at most."""
 
 ENCODER_FOLDER = "encoder"
 """Where a router's folder holds its encoder, when it was trained with ``--bundle-encoder``."""
@@ -95,21 +98,20 @@ class GraphRouter(DecidingRouter):
         Returns:
             Calibrated log-odds of each agent's expected score. Shapes: ``(graphs, agents)``.
         """
-        prior, network = self.evidence(graphs)
-        return self.setting.calibration(prior, network)
+        return self.setting.calibration(self.views(graphs))
 
-    def evidence(self, graphs: Sequence[KnowledgeGraph]) -> tuple[Floats, Floats]:
-        """Return what the record says and what the network says, before they are weighed.
+    def views(self, graphs: Sequence[KnowledgeGraph]) -> Floats:
+        """Score the agents in each view, from the record alone to the network; see ``views_of``.
 
         Args:
             graphs: Graphs from this router's ``builder``.
 
         Returns:
-            Log-odds. Shapes: ``(graphs, agents)`` twice.
+            Log-odds. Shapes: ``(VIEWS, graphs, agents)``.
         """
         batch = PackedGraphs(graphs).batch(kinds=BASE)
         network = self._network.base(batch).expected.reshape(len(graphs), -1)
-        return weighed(batch.suits.reshape(*network.shape, -1), network), network
+        return views_of(batch.suits.reshape(*network.shape, -1), network)
 
     def look(
         self, builder: GraphBuilder, query: Query, answers: Sequence[Answer]
@@ -121,8 +123,7 @@ class GraphRouter(DecidingRouter):
             base = self._network.base(PackedGraphs([graph]).batch(kinds=BASE))
             last = self._last["query"] = (builder, query, graph, base)
         _, _, graph, base = last
-        prior = weighed(graph.suits, base.expected)
-        logits = self.setting.calibration(prior, base.expected)
+        logits = self.setting.calibration(views_of(graph.suits, base.expected))
         if not answers or not self.policy.looks:
             return logits, None, None
         packed = PackedGraphs([builder.grow(graph, query, [answer for answer in answers if ran(answer)])])
@@ -230,7 +231,9 @@ class GraphRouter(DecidingRouter):
         """
         if max_calls is None and max_cost_usd is None:
             return self
-        found = best(self.tried, self._call_price, max_calls=max_calls, max_cost_usd=max_cost_usd)
+        # Who names a bound has said what is too much; within it, score counts.
+        price = min(self._call_price, BOUNDED_CALL_PRICE)
+        found = best(self.tried, price, max_calls=max_calls, max_cost_usd=max_cost_usd)
         if found is None:
             cheapest = min((s.cost_usd for s in self.tried if s.cost_usd is not None), default=None)
             raise InputError(
@@ -322,7 +325,7 @@ class GraphRouter(DecidingRouter):
 
         try:
             trained = manifest["embedder"]
-            embedder = embedder or _named_embedder(manifest["embedder_name"], Path(folder))
+            embedder = embedder or _named_embedder(manifest["embedder_name"], trained, Path(folder))
             router = cls(
                 embedder=embedder,
                 extractor=extractor or RuleExtractor(),
@@ -365,25 +368,35 @@ class GraphRouter(DecidingRouter):
         return ""
 
 
-def weighed(suits: Floats, network: Floats) -> Floats:
-    """Return what the record says of agents; of a newcomer, what the network makes of its card.
+def views_of(suits: Floats, network: Floats) -> Floats:
+    """Return what is expected of agents, with more and more of what was learned.
+
+    The first view has means by agent and by task, the second what the words of the question say, the last
+    the network, and the third is halfway there. A newcomer has no record: of it, all say what the network
+    makes of its card.
 
     Args:
-        suits: What is known of each agent for a query. Shapes: ``(..., SUITS_DIM)``.
-        network: The network's log-odds. Shapes: ``(...)``.
+        suits: What is known of each agent for a query. Shapes: ``(..., agents, SUITS_DIM)``.
+        network: The network's log-odds. Shapes: ``(..., agents)``.
 
     Returns:
-        Log-odds. Shapes: ``(...)``.
+        Log-odds. Shapes: ``(VIEWS, ..., agents)``.
     """
     known = suits[..., ESTIMATES_DIM - 1] > 0
-    return np.where(known, suits[..., 0] + suits[..., 1], network)
+    means = np.where(known, suits[..., 0] + suits[..., 1], network)
+    words = np.where(known, means + suits[..., 3], network)
+    return np.stack([means, words, (words + network) / 2.0, network])
 
 
-def _named_embedder(name: str | None, folder: Path) -> Embedder:
-    """Prefer the encoder that was bundled with the router."""
+def _named_embedder(name: str | None, trained: Mapping[str, Any], folder: Path) -> Embedder:
+    """Prefer the encoder that lies beside the router, unless it is an older router's."""
     from agentroute.knowledge.embed import default_embedder, make_embedder
 
     if name is None:
         raise RouterFileError(f"{folder}: trained with an embedder of your own; give it as embedder=...")
-    bundled = folder / ENCODER_FOLDER
-    return default_embedder(bundled) if name == "minilm" and bundled.is_dir() else make_embedder(name)
+    beside = folder / ENCODER_FOLDER
+    if name == "minilm" and beside.is_dir():
+        found = default_embedder(beside)
+        if found.fingerprint == trained["fingerprint"]:
+            return found
+    return make_embedder(name)

@@ -156,7 +156,7 @@ class NumpyGNN:
         agent, query, suits = h["agent"], h["query"][batch.batch["agent"]], batch.suits
         known = np.maximum(self._linear("suits", suits), 0.0)
         features = np.concatenate([agent, query, agent * query, known], axis=1)
-        expected = suits[:, :3] @ self._w["belief"] + self._head("expected", features)
+        expected = suits[:, :4] @ self._w["belief"] + self._head("expected", features)
         mate = start["agent"] + start["agent"] * start["query"][batch.batch["agent"]]
         voice = suits[:, VOICE] + self._head("voice", np.concatenate([mate, known], axis=1))
         return Base(start, expected, known, mate, voice)

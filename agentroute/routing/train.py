@@ -9,6 +9,7 @@ holds.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -17,29 +18,32 @@ from typing import Any
 
 import numpy as np
 
-from agentroute.errors import OutcomeError
+from agentroute.errors import InputError, OutcomeError
 from agentroute.knowledge.build import GraphBuilder, query_text
 from agentroute.knowledge.embed import make_embedder
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import Floats, Indices, KnowledgeGraph
 from agentroute.knowledge.hetero import PackedGraphs
+from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
-from agentroute.outcomes import OutcomeFolder, OutcomeTable
+from agentroute.outcomes import OOS, OutcomeFolder, OutcomeTable
 from agentroute.routing.choose import Calibration, Setting, best, settings
 from agentroute.routing.fit import Fitted, Progress, TrainConfig, fit, fit_query_only, fit_voices
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
 from agentroute.routing.panels import find_panels
-from agentroute.routing.policy import TopK
+from agentroute.routing.policy import Mask, TopK
+from agentroute.routing.regress import Examples, choose_ridge, fit_regression
 from agentroute.routing.replay import answer_groups
-from agentroute.routing.router import GraphRouter, weighed
+from agentroute.routing.router import ENCODER_FOLDER, GraphRouter, views_of
 from agentroute.routing.runtime import NumpyGNN
+from agentroute.routing.sets import AGENT_PRICE, set_settings
 from agentroute.routing.split import Split, folds, split_queries
 from agentroute.types import Embedder, Extractor
 
-SMALL = 15_000
-"""Outcomes below which no queries are set aside for validation; see ``_fit_in_parts``."""
+SMALL = 3_000
+"""Queries below which none are set aside for validation; see ``_fit_in_parts``."""
 
 PARTS = 3
 """Parts of a small folder, each judged by a network that was trained on the others."""
@@ -47,8 +51,20 @@ PARTS = 3
 PART_PATIENCE = 8
 """Passes without a better loss after which the training for one part ends."""
 
+LABEL_WEIGHT = 1.0
+"""Weight of the ranking loss where scores are labels."""
+
+CHOOSING = 4
+"""One part in so many of the queries is left out to choose how far words are believed."""
+
 FOLDS = 8
 """Parts that take turns in being left out of the record: more parts, a record more like the final one."""
+
+FOLDS_OF_MANY = 4
+"""The same where there are so many queries that a smaller part of them makes as good a record."""
+
+MANY = 10_000
+"""Queries from which on that is so."""
 
 
 def train(
@@ -62,11 +78,12 @@ def train(
     extractor: Extractor | None = None,
     progress: Progress | None = None,
     shuffle_labels: bool = False,
+    tune_encoder: bool = False,
 ) -> GraphRouter:
     """Train a router on an outcome folder.
 
     Args:
-        folder: Recorded outcomes.
+        folder: Recorded outcomes, or utterances labelled with the agents that fit.
         out: Where to save the router; not saved when ``None``.
         config: How to train.
         without: Agents to leave out.
@@ -75,11 +92,14 @@ def train(
         extractor: Finds the entities; by default the rule extractor.
         progress: Called as the work goes on.
         shuffle_labels: Give every training query another query's scores: the control that must show no gain.
+        tune_encoder: Whether to fine-tune MiniLM on the training utterances first; it is saved beside the
+            router.
 
     Returns:
         The router.
 
     Raises:
+        InputError: The encoder cannot be tuned on this folder, or there is no place to save it.
         OutcomeError: There is too little to learn from.
     """
     started = time.monotonic()
@@ -89,29 +109,46 @@ def train(
     sparse = table.sparse_agents(config.sparse_share)
     # A pair that was recorded several times is several samples; all runs of a query go to the same part.
     table = opened.table(each_run=True).without((*without, *sparse))
+    if opened.labelled:
+        table = table.take(_still_labelled(table))
     _check(table, str(opened.path), opened.problems)
+    if opened.labelled:
+        config = replace(config, labels=True, listwise=LABEL_WEIGHT, call_price=AGENT_PRICE)
     split = split_queries(table.queries, config.seed, held_out)
     if min(len(split.train), len(split.validation)) < 1:
         raise OutcomeError(f"{opened.path}: {len(table.queries)} queries are too few to split; collect more")
+    if opened.labelled:
+        # An agent that no training utterance fits is not bad at everything: it is a newcomer, known by its
+        # card.
+        unheard = np.flatnonzero(~(np.nan_to_num(table.score[split.train]) > 0).any(axis=0))
+        sparse = (*sparse, *(table.agent_ids[i] for i in unheard.tolist()))
+        table = table.without([table.agent_ids[i] for i in unheard.tolist()])
+        _check(table, str(opened.path), opened.problems)
     if shuffle_labels:
         table = _shuffled(table, split, config.seed)
-    encoder = make_embedder(embedder) if isinstance(embedder, str) else embedder
+    if tune_encoder:
+        encoder: Embedder = _tuned(opened, table, split, embedder, out, config, tell)
+    else:
+        encoder = make_embedder(embedder) if isinstance(embedder, str) else embedder
     finder = extractor or RuleExtractor()
 
     tell("reading queries", 0, 1)
-    small = (len(split.train) + len(split.validation)) * len(table.agents) < SMALL
+    small = len(split.train) + len(split.validation) < SMALL
     # A small folder cannot spare a validation part: all of it trains, and each part is judged by a network
     # that has not seen it.
     rows = np.sort(np.concatenate([split.train, split.validation])) if small else split.train
     learned = table.take(rows)
     groups = answer_groups(learned)
     record = _remember(learned, encoder, finder)
+    examples = _examples(record, learned)
+    ridge = choose_ridge(examples, folds(learned.queries, config.seed, CHOOSING)[0])
+    record = replace(record, regression=fit_regression(examples, ridge))
     if table.has_answers:
         record = replace(record, voice=fit_voices(groups, learned.score, config))
     builder = GraphBuilder(
         Team.build(table.agents, encoder), encoder, finder, record, read_answers=config.answer_vectors
     )
-    graphs = grow_all(builder, _cross_fitted(builder, learned, config.seed), learned)
+    graphs = grow_all(builder, _cross_fitted(builder, learned, config.seed, ridge), learned)
     gnn_config = GNNConfig(embedding=encoder.dim, **dict(config.network))
     if small:
         judged = learned
@@ -137,6 +174,7 @@ def train(
         "queries": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "validation_ids": [*dict.fromkeys(table.queries[i].query.id for i in split.validation)],
         "test_ids": [*dict.fromkeys(table.queries[i].query.id for i in split.test)],
+        "record_ids": [row.query.id for row in learned.queries],
         "without": [*without],
         "sparse": [*sparse],
         "losses": fitted.losses,
@@ -153,22 +191,75 @@ def train(
         manifest=manifest,
     )
     tell("choosing a policy", 0, 1)
-    network, cost = growth.expected, router.cost(table.agents)
-    prior = weighed(np.stack([graph.suits for graph in graphs]), network)
-    panels: tuple[tuple[str, ...], ...] = ()
-    if table.has_answers:
-        panels = find_panels(groups, learned.score, record.voice, cost, table.agent_ids, config.seed)
-    router.tried = settings(
-        prior, network, cost, judged, answer_groups(judged), growth if table.has_answers else None, panels
-    )
+    views = views_of(np.stack([graph.suits for graph in graphs]), growth.expected)
+    cost = router.cost(table.agents)
+    if opened.labelled:
+        router.tried = set_settings(views, judged)
+    else:
+        panels: tuple[tuple[str, ...], ...] = ()
+        if table.has_answers:
+            panels = find_panels(groups, learned.score, record.voice, cost, table.agent_ids, config.seed)
+        router.tried = settings(
+            views, cost, judged, answer_groups(judged), growth if table.has_answers else None, panels
+        )
     tell("choosing a policy", 1, 1)
     chosen = best(router.tried, config.call_price)
     assert chosen is not None  # without bounds every setting qualifies
     router = router.using(chosen)
     router.manifest = {**manifest, "seconds": round(time.monotonic() - started, 1)}
     if out is not None:
+        if isinstance(encoder, MiniLMEmbedder) and tune_encoder:
+            encoder.bundle(Path(out) / ENCODER_FOLDER)
+            shutil.rmtree(_fresh_encoder(out))
         router.save(out)
     return router
+
+
+def _still_labelled(table: OutcomeTable) -> Mask:
+    """Return which utterances say something: of agents that are here, or that none fits.
+
+    Without its agent an utterance would look like one that none fits.
+    """
+    here = np.asarray(np.nan_to_num(table.score).any(axis=1))
+    nobody = np.array([row.meta.get("labels") == [OOS] for row in table.queries], dtype=bool)
+    return np.asarray(here | nobody)
+
+
+def _tuned(
+    opened: OutcomeFolder,
+    table: OutcomeTable,
+    split: Split,
+    embedder: str | Embedder,
+    out: str | os.PathLike[str] | None,
+    config: TrainConfig,
+    tell: Progress,
+) -> MiniLMEmbedder:
+    """Fine-tune the encoder on the training part, into the folder that the router is saved in."""
+    if not opened.labelled:
+        raise InputError(
+            f"{opened.path} holds outcomes: an encoder is tuned on utterances that say which agents fit; "
+            "train without tuning it"
+        )
+    if embedder != "minilm":
+        raise InputError(f"the embedder is {embedder}; only minilm can be tuned")
+    if out is None:
+        raise InputError("a tuned encoder is saved beside the router; say where with out=FOLDER")
+    from agentroute.knowledge.tune import tune_encoder
+
+    rows = split.train
+    return tune_encoder(
+        [query_text(table.queries[row].query) for row in rows.tolist()],
+        np.asarray(np.nan_to_num(table.score[rows]) > 0.5),
+        [spec.card for spec in table.agents],
+        _fresh_encoder(out),
+        seed=config.seed,
+        tell=tell,
+    )
+
+
+def _fresh_encoder(out: str | os.PathLike[str]) -> Path:
+    """Where a tuned encoder waits until its router is saved, so that an older router keeps its own."""
+    return Path(out) / f"{ENCODER_FOLDER}.new"
 
 
 def _fit_in_parts(
@@ -231,14 +322,24 @@ def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> 
     )
 
 
-def _cross_fitted(builder: GraphBuilder, table: OutcomeTable, seed: int) -> list[KnowledgeGraph]:
+def _examples(record: TrackRecord, table: OutcomeTable) -> Examples:
+    """Return what words are learned from: the queries that the record holds."""
+    texts = [query_text(row.query) for row in table.queries]
+    return Examples(texts, record.vectors, record.task, len(record.tasks), record.score, record.mean)
+
+
+def _cross_fitted(
+    builder: GraphBuilder, table: OutcomeTable, seed: int, ridge: float
+) -> list[KnowledgeGraph]:
     """Build each training query's graph from the record of the other parts, where its own outcome is not."""
     record = builder.record
     assert record is not None
     graphs: dict[int, KnowledgeGraph] = {}
     everyone = np.arange(len(table.queries))
-    for part in folds(table.queries, seed, FOLDS):
-        others = record.take(np.setdiff1d(everyone, part))
+    for part in folds(table.queries, seed, FOLDS if len(table) < MANY else FOLDS_OF_MANY):
+        rest = np.setdiff1d(everyone, part)
+        others = record.take(rest)
+        others = replace(others, regression=fit_regression(_examples(others, table.take(rest)), ridge))
         made = _graphs(replace(builder, record=others), table.take(part))
         graphs |= dict(zip(part.tolist(), made, strict=True))
     return [graphs[row] for row in everyone.tolist()]

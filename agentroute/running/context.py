@@ -36,11 +36,13 @@ class RunContext:
     Args:
         run_id: The run's name; a random one without it.
         client: For model calls, instead of the workflow's own; it is metered by the run's ledger.
+        notes: What the result shall say among its problems, though nothing went wrong in the run.
         run: The live objects of the run; the workflow sets it.
     """
 
     run_id: str = ""
     client: ChatClient | None = None
+    notes: tuple[str, ...] = ()
     run: Run | None = None
 
     @classmethod
@@ -63,6 +65,7 @@ class Run:
         ledger: The run's bill.
         places: Bounds how many agents run at the same time.
         deadline: When the run's time is up, on the clock of ``time.monotonic``.
+        notes: What the result shall say, though nothing went wrong in the run.
         answers: The answers so far, by agent; the state holds them as plain data.
     """
 
@@ -73,6 +76,7 @@ class Run:
     ledger: Ledger
     places: asyncio.Semaphore
     deadline: float | None
+    notes: tuple[str, ...] = ()
     answers: dict[str, Answer] = field(default_factory=dict)
 
     def seconds_left(self) -> float | None:
@@ -144,6 +148,7 @@ class Contexts:
             ledger=ledger,
             places=asyncio.Semaphore(self._limits.concurrency),
             deadline=None if self._limits.deadline_s is None else time.monotonic() + self._limits.deadline_s,
+            notes=own.notes if own else (),
         )
         run.answers.update((answer.agent, answer) for answer in past)
         if own is not None:

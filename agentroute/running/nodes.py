@@ -52,11 +52,12 @@ class Nodes:
         client: Callable[[], ChatClient] | None,
         caveats: Sequence[str],
         target_coverage: float | None = None,
+        default_agent: str | None = None,
     ) -> None:
         self._router, self._team, self._specs = router, team, tuple(specs)
         self._refiner, self._effort, self._limits = refiner, effort, limits
         self._contexts, self._caveats = Contexts(limits, client), tuple(caveats)
-        self._target_coverage = target_coverage
+        self._target_coverage, self._default_agent = target_coverage, default_agent
 
     async def begin(self, state: State, runtime: Runtime[RunContext]) -> Plain:
         """Read and check the question, and forget an earlier run on the same thread."""
@@ -68,7 +69,7 @@ class Nodes:
             "question": None,
             "run_id": run.id,
             "query": to_plain(query),
-            "notes": list(notes),
+            "notes": [*run.notes, *notes],
             "answers": None,
             "decisions": None,
             "problems": None,
@@ -95,6 +96,9 @@ class Nodes:
         if lost := [agent for agent in state["wave"] if agent not in asked]:
             # The process ended during a wave; those who had answered are kept, the others are sent again.
             return Command(goto=_sends(lost, len(state["decisions"]), run))
+        if state["decisions"] and state["decisions"][-1]["abstained"]:
+            # A router that is asked again would send others, of whom it said that they do not fit.
+            return _enough("no agent fits, and the default agent has no answer")
         turn = len(state["decisions"]) + 1
         if run.seconds_left() == 0:
             return _enough("the time was up")
@@ -115,6 +119,8 @@ class Nodes:
             weights=state["weights"],
             limits=self._limits,
             last=turn > self._limits.max_rounds,
+            default=self._default_agent,
+            left_usd=run.ledger.left_usd,
         )
         update: Plain = {
             "problems": list(verdict.problems),
@@ -122,6 +128,8 @@ class Nodes:
             "wave": list(verdict.wave),
             "halt": verdict.halt,
         }
+        if verdict.note is not None:
+            update["notes"] = [*state["notes"], verdict.note]
         if verdict.decision is not None:
             plain = to_plain(verdict.decision)
             update["decisions"] = [plain]
@@ -146,7 +154,11 @@ class Nodes:
         if run is None:  # resumed in another process: route opens the run again and sends this agent again
             return {}
         runtime.stream_writer({"kind": "agent_start", "data": state["agent"]})
-        answer = await self._asked(self._team[state["agent"]], run)
+        agent = self._team.get(state["agent"])
+        if agent is None:  # begun with another registry, by another process
+            answer = Answer(agent=state["agent"], status="skipped", error="left the team during the run")
+        else:
+            answer = await self._asked(agent, run)
         run.answers[answer.agent] = answer
         plain = to_plain(answer)
         runtime.stream_writer({"kind": "agent_end", "data": plain})

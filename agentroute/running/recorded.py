@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+from agentroute.errors import OutcomeError
 from agentroute.outcomes import Outcome, OutcomeFolder
 from agentroute.running.threads import in_thread
 from agentroute.types import AgentSpec, Answer, AnswerStatus, ChatClient, EffortRouter, Limits, Query, Usage
@@ -62,6 +63,12 @@ def _load(path: Path) -> _Records:
         if path in _loaded:
             return _loaded[path]
         folder = OutcomeFolder.open(path)
+        if folder.labelled:
+            raise OutcomeError(
+                f"{path} holds utterances, which say what agents fit and nothing of what they answer: a "
+                "recorded agent answers from an outcome folder; set `outcomes` to one, or use "
+                "`agentroute route`, which asks nobody"
+            )
         answers: dict[tuple[str, str], Answer] = {}
         for outcome in folder.read():
             key = (outcome.query, outcome.agent)

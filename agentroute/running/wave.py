@@ -26,6 +26,7 @@ class Verdict(NamedTuple):
         weights: The voting weights so far, this decision's included.
         problems: What was wrong with it.
         halt: Why nobody is sent, for a run that has no answer yet.
+        note: What the result shall say though nothing went wrong.
     """
 
     decision: RoutingDecision | None
@@ -33,6 +34,7 @@ class Verdict(NamedTuple):
     weights: dict[str, float]
     problems: tuple[str, ...]
     halt: str
+    note: str | None = None
 
 
 def judge(
@@ -43,6 +45,8 @@ def judge(
     weights: Mapping[str, float],
     limits: Limits,
     last: bool,
+    default: str | None = None,
+    left_usd: float | None = None,
 ) -> Verdict:
     """Check a decision against who exists, who was asked already, and the caps.
 
@@ -53,6 +57,8 @@ def judge(
         weights: The voting weights of earlier waves.
         limits: The caps of the run.
         last: True when no further wave may go out.
+        default: Who is asked when nobody fits and nobody was asked yet.
+        left_usd: US dollars that the run has left, or ``None`` without a cap.
 
     Returns:
         Whom to send, and with what weights to vote if it is nobody.
@@ -65,8 +71,11 @@ def judge(
     chosen = decision.weights
     if decision.stop:
         return Verdict(decision, (), chosen or dict(weights), problems, _why(decision, "the router stopped"))
-    if decision.abstained:
-        return Verdict(decision, (), {**weights, **chosen}, problems, _why(decision, "no agent fits"))
+    if decision.abstained or not (chosen or last):
+        why = _why(decision, "no agent fits")
+        if default in known and not asked and not last and not _too_dear(decision, default, left_usd):
+            return _instead(decision, str(default), why, problems)
+        return Verdict(decision, (), {**weights, **chosen}, problems, why)
     if unknown := [agent for agent in chosen if agent not in known]:
         names = ", ".join(map(repr, unknown))
         problems = (*problems, f"router: selected {names}, which the registry does not have")
@@ -80,12 +89,27 @@ def judge(
             f"router: selected {len(wave)} agents, the cap is {limits.max_agents}: the heaviest were asked",
         )
         wave = [agent for agent in wave if agent in heaviest]
-    halt = "" if wave else _why(decision, "no agent fits" if not chosen else "nobody new was selected")
+    halt = "" if wave else _why(decision, "nobody new was selected")
     return Verdict(decision, tuple(wave), {**weights, **chosen}, problems, halt)
 
 
+def _too_dear(decision: RoutingDecision, agent: str | None, left_usd: float | None) -> bool:
+    price = next((row.cost_usd for row in decision.ranking if row.agent == agent), None)
+    return price is not None and left_usd is not None and price > left_usd
+
+
+def _instead(decision: RoutingDecision, default: str, why: str, problems: tuple[str, ...]) -> Verdict:
+    """Send the default agent where nobody fits; that nobody does stays on record."""
+    note = f"{why}; the default agent {default} was asked"
+    taken = replace(decision, selected=((default, 1.0),), abstained=True, reason=note)
+    return Verdict(taken, (default,), {default: 1.0}, problems, "", note)
+
+
 def _why(decision: RoutingDecision, what: str) -> str:
-    return f"{what}: {decision.reason}" if decision.reason else what
+    # Some routers give it as their reason.
+    if not decision.reason or decision.reason.startswith(what):
+        return decision.reason or what
+    return f"{what}: {decision.reason}"
 
 
 def _plain(decision: RoutingDecision) -> tuple[RoutingDecision, tuple[str, ...]]:

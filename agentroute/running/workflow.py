@@ -40,6 +40,7 @@ def build_workflow(
     client: Callable[[], ChatClient] | None = None,
     caveats: Sequence[str] = (),
     target_coverage: float | None = None,
+    default_agent: str | None = None,
 ) -> StateGraph[State, RunContext, WorkflowInput, WorkflowOutput]:
     """Lay out the workflow; compile it yourself, with the checkpointer and the store you like, or nest it.
 
@@ -54,13 +55,17 @@ def build_workflow(
         caveats: What every result shall say of itself; it is ``degraded`` then.
         target_coverage: The share of right answers that the router was told to promise. A result that does
             not keep the promise says so in its problems, and is ``degraded``.
+        default_agent: Who is asked when the router says at once that nobody fits, one of ``team``. The result
+            says so in its problems.
 
     Returns:
         The uncompiled graph. It takes ``{"question": ...}`` or ``{"messages": [...]}``, and gives ``answer``,
         ``status``, ``sources``, ``confidence``, ``problems`` and ``messages``. Do not run it with
         ``max_concurrency``: that keeps finished answers from being stored; use ``Limits.concurrency``.
     """
-    nodes = Nodes(router, team, specs, refiner, effort, limits, client, caveats, target_coverage)
+    nodes = Nodes(
+        router, team, specs, refiner, effort, limits, client, caveats, target_coverage, default_agent
+    )
     graph = StateGraph(
         State, context_schema=RunContext, input_schema=WorkflowInput, output_schema=WorkflowOutput
     )

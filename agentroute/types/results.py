@@ -122,7 +122,8 @@ class RoutingDecision:
         expected_score: Chance that the refined answer of the selection is right, 0 to 1.
         expected_cost_usd: Expected price of the selection in US dollars, or ``None`` if any part is unknown.
         coverage: Share of the selected weight whose agents answered in earlier rounds; 1 before the first.
-        abstained: True when no agent fits.
+        abstained: True when no agent fits. In a run, ``selected`` is then the registry's default agent, if it
+            names one.
         stop: True when what has been answered is enough; then ``selected`` carries the final voting weights.
         confidence: Chance that the answer to be given is right, 0 to 1, from a router that judges answers and
             stops here; else ``None``.

@@ -49,7 +49,10 @@ def test_every_policy_is_there_with_its_interval(report: Report) -> None:
     assert majority is not None and majority.calls == 4
 
 
-def test_confidence_is_held_against_what_answers_scored(report: Report, tmp_path: Path) -> None:
+def test_confidence_is_held_against_what_answers_scored(
+    router: GraphRouter, folder: Path, tmp_path: Path
+) -> None:
+    report = evaluate(router.with_preset("growing"), folder, control=False)
     assert sum(count for _, _, count in report.reliability) == report.n_queries
     for said, came, count in report.reliability:
         assert 0 <= said <= 1 and 0 <= came <= 1 and count > 0

@@ -12,6 +12,7 @@ from routing.folders import EMBEDDER, random_record, spec
 
 from agentroute.knowledge.build import VOICE, dims, query_text
 from agentroute.knowledge.graph import KNOWS, MENTIONS, RELATED, SUITS, export, to_networkx
+from agentroute.knowledge.record import ESTIMATES_DIM
 from agentroute.knowledge.team import Team
 from agentroute.types import AgentSpec, Entity, Message, Passage, Query, Relation
 
@@ -143,9 +144,23 @@ def test_an_agents_voice_is_in_what_is_known_of_it_and_a_newcomer_has_the_usual_
 def test_newcomers_start_where_the_pool_stands_and_say_so():
     record = random_record(np.random.default_rng(1), ("geo", "sums"))
     graph = graph_of("Which old river is in London?", record=record)
-    assert graph.suits[:2, 4].tolist() == [1.0, 1.0]
-    assert graph.suits[2, 4] == 0.0
-    np.testing.assert_allclose(graph.suits[2, :4], graph.suits[:2, :4].mean(axis=0), atol=1e-6)
+    known = ESTIMATES_DIM - 1
+    assert graph.suits[:2, known].tolist() == [1.0, 1.0]
+    assert graph.suits[2, known] == 0.0
+    np.testing.assert_allclose(graph.suits[2, :known], graph.suits[:2, :known].mean(axis=0), atol=1e-6)
+    assert (graph.suits[2, :known] != 0.0).any()
+
+
+def test_a_querys_own_words_and_its_last_turns_reach_what_is_known_of_agents():
+    record = random_record(np.random.default_rng(1), ("geo", "sums", "poet"))
+    asked = Query(text="Which one?", history=(Message(role="user", text="an old river delta"),), task="poems")
+    queries = [asked, replace(asked, history=()), Query(text="???")]
+    texts, vectors = [query_text(q) for q in queries], EMBEDDER.embed([query_text(q) for q in queries])
+    expected = record.estimates(texts, vectors, np.array([record.tasks.index("poems")] * 2 + [-1]))
+    found = np.stack([graph.suits[:, :ESTIMATES_DIM] for graph in builder(record=record).build(queries)])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    by_words = 3
+    assert np.abs(found[0] - found[1])[:, by_words].min() > 1e-3
 
 
 def test_agents_of_the_record_who_left_leave_no_ties():

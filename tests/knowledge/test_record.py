@@ -21,9 +21,14 @@ from agentroute.knowledge.record import (
     entity_key,
     logit,
 )
+from agentroute.routing.regress import Examples, fit_regression
 
 AGENTS = ("a", "b", "c")
 NONE = np.array([-1])
+WORDS = 3
+"""Where in the estimates stands what the words say."""
+
+ASKED = ["Which old river is number 3?", "a prime factor", "", "Which missing poem has a rhyme"]
 
 
 def made(score, tasks=None, entities=None, vectors=None):
@@ -61,8 +66,8 @@ def drop(record: TrackRecord, row: int) -> TrackRecord:
     )
 
 
-def slow_estimates(record: TrackRecord, vector, task: int):
-    """Per agent: the three shrunk means, each a plain loop."""
+def slow_estimates(record: TrackRecord, text: str, vector, task: int):
+    """Per agent: the three shrunk means, each a plain loop, and beside them what the words say."""
     ran = [[not math.isnan(s) for s in row] for row in record.score.tolist()]
     score = np.nan_to_num(record.score).tolist()
     rows = range(len(score))
@@ -72,6 +77,9 @@ def slow_estimates(record: TrackRecord, vector, task: int):
     near = sorted(rows, key=lambda r: -cosines[r])[:NEIGHBOURS]
     weight = [math.exp(SHARPNESS * (cosines[r] - cosines[near[0]])) for r in near]
     size = sum(weight) / sum(w * w for w in weight)
+    words = [0.0] * len(record.agents)
+    if record.regression is not None:
+        words = record.regression([text], vector[None], np.array([task]))[0].tolist()
     found = []
     for a in range(len(record.agents)):
 
@@ -84,22 +92,53 @@ def slow_estimates(record: TrackRecord, vector, task: int):
         by_task = shrunk(((1, score[r][a]) for r in same), base, PRIOR_COUNT_TASK)
         pairs = ((size * w, score[r][a]) for r, w in zip(near, weight, strict=True) if ran[r][a])
         by_near = shrunk(pairs, by_task, PRIOR_COUNT_NEIGHBOURS)
-        base, by_task, by_near = (float(logit(np.array(p))) for p in (base, by_task, by_near))
+        by_words = base + words[a] if record.regression is not None else by_task
+        base, by_task, by_near, by_words = (
+            float(logit(np.array(p))) for p in (base, by_task, by_near, by_words)
+        )
         nearness = sum(cosines[r] for r in near) / len(near)
-        found.append([base, by_task - base, by_near - by_task, nearness, 1.0])
+        found.append([base, by_task - base, by_near - by_task, by_words - by_task, nearness, 1.0])
     return found
 
 
 @pytest.mark.parametrize("queries", [1, 2, 20, NEIGHBOURS, NEIGHBOURS + 1, 130])
 def test_estimates_are_the_means_they_say_they_are(queries):
     record = random_record(np.random.default_rng(queries), AGENTS, queries)
-    vectors = EMBEDDER.embed(["Which old river is number 3?", "a prime factor"])
+    vectors = EMBEDDER.embed(ASKED[:2])
     tasks = np.array([0, -1])
-    found = record.estimates(vectors, tasks)
+    found = record.estimates(ASKED[:2], vectors, tasks)
     assert found.shape == (2, len(AGENTS), ESTIMATES_DIM)
     for row in range(2):
-        slow = slow_estimates(record, vectors[row], int(tasks[row]))
+        slow = slow_estimates(record, ASKED[row], vectors[row], int(tasks[row]))
         np.testing.assert_allclose(found[row], slow, atol=2e-4)
+    without = replace(record, regression=None).estimates(ASKED[:2], vectors, tasks)
+    assert (without[..., WORDS] == 0.0).all()
+    rest = np.delete(np.arange(ESTIMATES_DIM), WORDS)
+    assert np.array_equal(without[..., rest], found[..., rest])
+
+
+def test_only_what_words_say_depends_on_the_words():
+    record = random_record(np.random.default_rng(6), AGENTS)
+    vectors, task = record.vectors[[0, 0, 0]], record.task[[0, 0, 0]]
+    river, poem, unheard = record.estimates(["river delta", "poem sonnet", "xyzzy"], vectors, task)
+    rest = np.delete(np.arange(ESTIMATES_DIM), WORDS)
+    assert np.array_equal(river[:, rest], poem[:, rest])
+    assert np.abs(river - poem)[:, WORDS].max() > 0.05
+    empty = record.estimates([""], vectors[:1], task[:1])[0]
+    np.testing.assert_allclose(unheard, empty, atol=1e-5)
+
+
+def test_words_lead_where_they_led_before():
+    """Agent a is right about rivers and agent b about poems: no task says so, and all vectors are alike."""
+    asked = [f"which {'river' if i % 2 else 'poem'} is number {i}" for i in range(80)]
+    same = np.tile(EMBEDDER.embed(["x"]), (80, 1))
+    record = made([[i % 2, 1 - i % 2] for i in range(80)], vectors=same)
+    examples = Examples(asked, same, record.task, 0, record.score, record.mean)
+    record = replace(record, regression=fit_regression(examples, 4.0))
+    river, poem = record.estimates(["a river", "a poem"], same[:2], np.array([-1, -1]))
+    assert river[0, WORDS] > 0.5 > -0.5 > river[1, WORDS]
+    assert poem[1, WORDS] > 0.5 > -0.5 > poem[0, WORDS]
+    assert np.abs(river[:, :3] - poem[:, :3]).max() < 1e-5
 
 
 @pytest.mark.parametrize("queries", [2, 20, NEIGHBOURS, NEIGHBOURS + 1, 130])
@@ -108,10 +147,10 @@ def test_a_record_without_a_query_is_the_record_had_it_never_been_asked(queries)
     for row in range(min(queries, 12)):
         smaller = record.take(np.delete(np.arange(queries), row))
         scratch = drop(record, row)
-        one, task = record.vectors[[row]], record.task[[row]]
-        np.testing.assert_allclose(smaller.estimates(one, task), scratch.estimates(one, task), atol=1e-5)
+        one = ASKED[:1], record.vectors[[row]], record.task[[row]]
+        np.testing.assert_allclose(smaller.estimates(*one), scratch.estimates(*one), atol=1e-5)
         np.testing.assert_allclose(
-            smaller.estimates(one, task)[0], slow_estimates(smaller, one[0], task[0]), atol=2e-4
+            smaller.estimates(*one)[0], slow_estimates(smaller, *(part[0] for part in one)), atol=2e-4
         )
         for taken, expected in zip(
             smaller.entity_ties(record.entities), scratch.entity_ties(record.entities), strict=True
@@ -130,11 +169,18 @@ def test_taking_rows_takes_them_in_the_order_given():
         named = {int(e) for q, e in some.entity_of if q == place}
         assert named == {int(e) for q, e in record.entity_of if q == row}
     again = record.take(np.arange(40))
-    found = again.estimates(record.vectors[:3], record.task[:3])
-    assert np.array_equal(found, record.estimates(record.vectors[:3], record.task[:3]))
+    one = ASKED[:3], record.vectors[:3], record.task[:3]
+    assert np.array_equal(again.estimates(*one), replace(record, regression=None).estimates(*one))
     nothing = record.take(np.array([], dtype=np.int64))
     assert nothing.pool_mean == 0.5
     assert nothing.entity_ties(record.entities)[1].size == 0
+
+
+def test_what_was_learned_from_all_queries_is_forgotten_with_any_of_them():
+    record = random_record(np.random.default_rng(1), AGENTS, 40)
+    assert record.regression is not None
+    for rows in (np.arange(40), np.arange(39), np.array([5])):
+        assert record.take(rows).regression is None
 
 
 def test_a_query_left_out_says_nothing_about_itself():
@@ -145,7 +191,7 @@ def test_a_query_left_out_says_nothing_about_itself():
     tasks = ["t" if i % 2 else "u" for i in range(40)]
     names = [["alpha"], ["beta"]] * 20
     one, two = made(score, tasks, names), made(other, tasks, names)
-    me = one.vectors[[11]], one.task[[11]]
+    me = ["question 11 about 2"], one.vectors[[11]], one.task[[11]]
     assert np.abs(one.estimates(*me) - two.estimates(*me)).max() > 0.01
     rest = np.delete(np.arange(40), 11)
     assert np.array_equal(one.take(rest).estimates(*me), two.take(rest).estimates(*me))
@@ -190,13 +236,14 @@ def test_an_agent_that_never_ran_is_expected_to_do_as_the_pool():
     score[:, 1] = np.nan
     record = made(score, tasks=["t"] * 60)
     assert record.mean[1] == pytest.approx(record.pool_mean, abs=1e-6)
-    found = record.estimates(EMBEDDER.embed(["question 1 about 2"]), np.array([0]))
+    question = ["question 1 about 2"]
+    found = record.estimates(question, EMBEDDER.embed(question), np.array([0]))
     assert found[0, 1, :3] == pytest.approx([float(logit(np.array(record.pool_mean))), 0, 0], abs=1e-5)
 
 
 def test_one_query_and_no_tasks_will_do():
     record = made([[1.0, 0.0]])
-    found = record.estimates(record.vectors, NONE)
+    found = record.estimates(ASKED[:1], record.vectors, NONE)
     assert np.isfinite(found).all()
     assert found[0, 0, 0] > found[0, 1, 0]
     assert (found[..., 1] == 0).all()
@@ -205,7 +252,7 @@ def test_one_query_and_no_tasks_will_do():
 def test_no_outcome_at_all_is_an_even_chance():
     record = made(np.full((5, 2), np.nan))
     assert record.pool_mean == 0.5
-    assert record.estimates(record.vectors[:1], NONE)[0, :, :3].tolist() == [[0, 0, 0]] * 2
+    assert record.estimates(ASKED[:1], record.vectors[:1], NONE)[0, :, :4].tolist() == [[0, 0, 0, 0]] * 2
     assert np.isnan(record.cost_usd).all()
 
 
@@ -213,17 +260,18 @@ def test_an_unknown_task_is_no_task():
     record = made(np.random.default_rng(2).random((30, 2)), tasks=[None, "t", "u"] * 10)
     assert record.tasks == ("t", "u")
     assert record.task[:3].tolist() == [-1, 0, 1]
-    found = record.estimates(record.vectors[:1], NONE)
+    found = record.estimates(ASKED[:1], record.vectors[:1], NONE)
     assert (found[..., 1] == 0).all()
-    assert (record.estimates(record.vectors[:1], np.array([0]))[..., 1] != 0).all()
+    assert (record.estimates(ASKED[:1], record.vectors[:1], np.array([0]))[..., 1] != 0).all()
 
 
 def test_a_batch_of_queries_equals_its_singles():
     record = random_record(np.random.default_rng(9), AGENTS, 120)
     rows = np.arange(40)
-    batch = record.estimates(record.vectors[rows], record.task[rows])
+    texts = [ASKED[row % len(ASKED)] for row in rows]
+    batch = record.estimates(texts, record.vectors[rows], record.task[rows])
     for row in rows:
-        one = record.estimates(record.vectors[[row]], record.task[[row]])
+        one = record.estimates([texts[row]], record.vectors[[row]], record.task[[row]])
         np.testing.assert_allclose(batch[row], one[0], atol=1e-5)
 
 
@@ -260,12 +308,22 @@ def test_lengths_are_those_of_what_was_written():
 def test_a_record_survives_its_file():
     record = random_record(np.random.default_rng(3), AGENTS, 40)
     record = replace(record, voice=np.array([0.5, -1.0, 2.0], np.float32))
-    again = TrackRecord.restore(record.names(), record.arrays())
-    for name in record.arrays():
-        assert np.array_equal(getattr(again, name), getattr(record, name), equal_nan=name != "task"), name
+    arrays = record.arrays()
+    again = TrackRecord.restore(record.names(), arrays)
+    assert {"score", "voice", "by_term"} < set(arrays)
+    assert again.arrays().keys() == arrays.keys()
+    for name, value in again.arrays().items():
+        # What is learned from words has names of its own: no part hides another.
+        owner = record if hasattr(record, name) else record.regression
+        assert np.array_equal(value, getattr(owner, name), equal_nan=value.dtype == np.float32), name
+    one = ASKED, EMBEDDER.embed(ASKED), np.array([0, -1, 1, -1])
+    assert np.array_equal(again.estimates(*one), record.estimates(*one))
     assert (again.agents, again.tasks, again.entities) == (record.agents, record.tasks, record.entities)
-    with pytest.raises(KeyError, match="voice"):
-        TrackRecord.restore(record.names(), {k: v for k, v in record.arrays().items() if k != "voice"})
+    for lost in ("voice", "by_term"):
+        with pytest.raises(KeyError, match=lost):
+            TrackRecord.restore(record.names(), {k: v for k, v in arrays.items() if k != lost})
+    alone = replace(record, regression=None)
+    assert TrackRecord.restore(alone.names(), alone.arrays()).regression is None
 
 
 def test_log_odds_stay_finite_at_both_ends():

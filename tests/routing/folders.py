@@ -134,16 +134,21 @@ def random_weights(network: torch.nn.Module, seed: int) -> None:
 
 
 def random_record(rng: np.random.Generator, agents: tuple[str, ...], queries: int = 70) -> TrackRecord:
-    """Scores of some agents on questions like the folder's, a fifth of them missing.
+    """Scores of some agents on questions like the folder's, a fifth of them missing, and what words say.
 
     Vectors are a little off their texts, so that no two are equally near a third.
     """
+    import torch
+
+    from agentroute.routing.regress import Examples, fit_regression
+
+    torch.set_num_threads(1)
     topics = [str(rng.choice(list(TOPICS))) for _ in range(queries)]
     asked = [question(rng, topic, number) for number, topic in enumerate(topics)]
     score = rng.random((queries, len(agents)))
     score[rng.random(score.shape) < 0.2] = np.nan
     vectors = EMBEDDER.embed([query.text for query in asked])
-    return TrackRecord.build(
+    record = TrackRecord.build(
         agents,
         unit(vectors + rng.normal(scale=0.02, size=vectors.shape)),
         score.astype(np.float32),
@@ -153,6 +158,15 @@ def random_record(rng: np.random.Generator, agents: tuple[str, ...], queries: in
         np.full(score.shape, 1.0),
         rng.integers(1, 400, score.shape).astype(np.float64),
     )
+    examples = Examples(
+        [query.text for query in asked],
+        record.vectors,
+        record.task,
+        len(record.tasks),
+        record.score,
+        record.mean,
+    )
+    return replace(record, regression=fit_regression(examples, 4.0))
 
 
 TEXTS = ("Was Ada Lovelace born in London in 1815?", "Which old river is number 7?", "?", "a prime")

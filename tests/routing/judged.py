@@ -48,7 +48,7 @@ def setting(policy: Policy, rounds: int = 8, score: float = 0.5) -> Setting:
     return Setting(
         policy=policy,
         rounds=rounds,
-        calibration=Calibration(trust=0.8, scale=0.7, shift=0.1),
+        calibration=Calibration(trust=2, scale=0.7, shift=0.1),
         score=score,
         calls=1.0,
         cost_usd=0.001,

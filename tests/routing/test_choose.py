@@ -15,7 +15,8 @@ from agentroute.routing.choose import (
     DOUBT_SE,
     PRESETS,
     ROUNDS,
-    TRUST,
+    TRUST_SE,
+    VIEWS,
     Calibration,
     Setting,
     best,
@@ -41,15 +42,22 @@ def drawn(rng, logits):
     return (rng.random(logits.shape) < sigmoid(logits)).astype(np.float32)
 
 
+def views(means, network, words=None):
+    """What a router sees of agents that it knows: words say nothing of their own unless they are given."""
+    words = means if words is None else words
+    return np.stack([means, words, (words + network) / 2, network])
+
+
 @pytest.mark.parametrize(("too_sure", "off"), [(1.0, 0.0), (0.5, 0.0), (3.0, 0.5), (10.0, 1.5), (1.0, -3.0)])
 def test_log_odds_that_are_too_sure_or_off_are_set_right(too_sure, off):
     rng = np.random.default_rng(0)
     true = rng.normal(size=(3_000, 4)).astype(np.float32)
     said = (too_sure * (true - off)).astype(np.float32)
-    found = calibrate(true * 0, said, drawn(rng, true), 1.0)
+    seen = views(true * 0, said)
+    found = calibrate(seen, drawn(rng, true), 3)
     assert found.scale == pytest.approx(1 / too_sure, rel=0.1)
     assert found.shift == pytest.approx(off, abs=0.15)
-    chances = sigmoid(found(true * 0, said))
+    chances = sigmoid(found(seen))
     assert np.abs(chances - sigmoid(true)).max() < 0.05
 
 
@@ -58,17 +66,25 @@ def test_calibrated_chances_average_to_the_scores():
     network = rng.normal(size=(400, 3)).astype(np.float32)
     score = rng.random((400, 3)).astype(np.float32)  # nothing to do with the network
     score[rng.random(score.shape) < 0.3] = np.nan
-    found = calibrate(network * 0, network, score, 1.0)
+    seen = views(network * 0, network)
+    found = calibrate(seen, score, 3)
     ran = ~np.isnan(score)
-    assert sigmoid(found(network * 0, network))[ran].mean() == pytest.approx(score[ran].mean(), abs=0.01)
+    assert sigmoid(found(seen))[ran].mean() == pytest.approx(score[ran].mean(), abs=0.01)
     assert found.scale < 0.2
 
 
-def test_trust_goes_from_the_record_to_the_network():
-    prior, network = np.array([[0.0, 2.0]], np.float32), np.array([[4.0, -2.0]], np.float32)
-    assert Calibration(trust=0.0)(prior, network).tolist() == prior.tolist()
-    assert Calibration(trust=1.0)(prior, network).tolist() == network.tolist()
-    assert Calibration(trust=0.5, scale=2.0, shift=1.0)(prior, network).tolist() == [[5.0, 1.0]]
+def test_trust_takes_a_view_and_nothing_else():
+    seen = np.random.default_rng(0).normal(size=(VIEWS, 5, 3)).astype(np.float32)
+    assert np.array_equal(Calibration()(seen), seen[-1])  # by default the network's
+    for trust in range(VIEWS):
+        assert np.array_equal(Calibration(trust=trust)(seen), seen[trust])
+        np.testing.assert_allclose(Calibration(trust, 2.0, 1.0)(seen), 2.0 * seen[trust] + 1.0, atol=1e-6)
+        assert Calibration(trust)(seen[:, 0]).shape == (3,)  # one query, as a run sees it
+        other = seen + 100.0
+        other[trust] = seen[trust]
+        score = drawn(np.random.default_rng(trust), seen[trust])
+        assert calibrate(other, score, trust) == calibrate(seen, score, trust)
+        assert calibrate(seen, score, trust).trust == trust
 
 
 @pytest.mark.parametrize(
@@ -79,14 +95,14 @@ def test_trust_goes_from_the_record_to_the_network():
 @pytest.mark.parametrize("size", [0.0, 1.0, 60.0])
 def test_thin_or_one_sided_outcomes_do_not_run_away(score, size):
     network = size * np.random.default_rng(0).normal(size=score.shape).astype(np.float32)
-    found = calibrate(np.zeros_like(network), network, score.astype(np.float32), 1.0)
+    found = calibrate(views(np.zeros_like(network), network), score.astype(np.float32), 3)
     assert 0.05 <= found.scale <= 5.0
     assert -5.0 <= found.shift <= 5.0
 
 
 def test_separable_outcomes_do_not_run_away():
     network = np.linspace(-50, 50, 400, dtype=np.float32).reshape(200, 2)
-    found = calibrate(network * 0, network, (network > 0).astype(np.float32), 1.0)
+    found = calibrate(views(network * 0, network), (network > 0).astype(np.float32), 3)
     assert 0.05 <= found.scale <= 5.0
 
 
@@ -96,34 +112,62 @@ def outcomes(rng, queries, agents=4, cost=1.0):
     return table_of(rng.random((queries, agents)), said, cost_usd=price)
 
 
-def judged(prior, network, table):
-    return judge(prior, network, table.cost_usd[0], table, answer_groups(table))
+def judged(table, means, network, words=None):
+    return judge(views(means, network, words), table.cost_usd[0], table, answer_groups(table))
 
 
 def test_noise_earns_no_trust_and_knowledge_does():
     rng = np.random.default_rng(2)
     table = outcomes(rng, 300)
-    prior = np.broadcast_to(np.array([0.3, 0.2, 0.1, 0.0], np.float32), (300, 4))
+    means = np.broadcast_to(np.array([0.3, 0.2, 0.1, 0.0], np.float32), (300, 4))
     knowing = (4.0 * table.score - 2.0).astype(np.float32)
-    assert judged(prior, knowing, table)[0].calibration.trust > 0
-    assert judged(prior, prior.copy(), table)[0].calibration.trust == 0
+    assert judged(table, means, knowing)[0].calibration.trust > 1
+    assert judged(table, means, means.copy())[0].calibration.trust == 0
     earned = [
-        judged(prior, rng.normal(size=(300, 4)).astype(np.float32), table)[0].calibration.trust
+        judged(table, means, rng.normal(size=(300, 4)).astype(np.float32))[0].calibration.trust
         for _ in range(10)
     ]
-    assert earned.count(0.0) >= 5
+    assert earned.count(0) >= 5
+
+
+def test_words_that_know_are_trusted_and_a_network_that_adds_nothing_is_not():
+    rng = np.random.default_rng(3)
+    table = outcomes(rng, 300)
+    means = np.broadcast_to(np.array([0.3, 0.2, 0.1, 0.0], np.float32), (300, 4))
+    knowing = (4.0 * table.score - 2.0).astype(np.float32)
+    assert judged(table, means, knowing.copy(), knowing)[0].calibration.trust == 1
+    assert judged(table, means, means.copy(), knowing)[0].calibration.trust == 1
+    # Where the words mislead and the network sees through them, they are passed by.
+    misled = judged(table, means, knowing, -knowing)[0]
+    assert misled.calibration.trust == 3
+    assert misled.score == pytest.approx(float(table.score.max(axis=1).mean()), abs=1e-6)
+
+
+def test_more_trust_must_win_by_more_than_its_standard_error():
+    """The means name one agent and words the other; one of the two is right, a little oftener the other."""
+    means = np.broadcast_to(np.array([0.3, 0.0], np.float32), (400, 2))
+    other = means[:, ::-1].copy()
+    for more, trusted in ((0.02, True), (-0.02, False)):
+        wins = round(200 * (1 + TRUST_SE / 20 + more))  # one up or one down 400 times: an error of 1/20
+        score = np.where(np.arange(400)[:, None] < wins, [0.0, 1.0], [1.0, 0.0])
+        difference = score[:, 1] - score[:, 0]
+        error = standard_error(difference, np.arange(400))
+        assert difference.mean() > 0
+        assert (difference.mean() > TRUST_SE * error) == trusted
+        table = table_of(score, [["x", "y"]] * 400, cost_usd=np.ones((400, 2)))
+        assert judged(table, means, other, other)[0].calibration.trust == int(trusted)
 
 
 def test_a_setting_says_what_its_policy_would_have_scored():
     rng = np.random.default_rng(3)
     table = outcomes(rng, 100)
-    prior = np.broadcast_to(np.array([0.3, 0.2, 0.1, 0.0], np.float32), (100, 4))
-    found = judged(prior, prior, table)
+    means = np.broadcast_to(np.array([0.3, 0.2, 0.1, 0.0], np.float32), (100, 4))
+    found = judged(table, means, means)
     first = found[0]
     assert first.policy == TopK(k=1)
     assert first.score == pytest.approx(float(table.score[:, 0].mean()), abs=1e-6)
     assert (first.calls, first.cost_usd) == (1.0, 1.0)
-    assert {s.calibration.trust for s in found} <= set(TRUST)
+    assert {s.calibration.trust for s in found} <= set(range(VIEWS))
     everyone = next(s for s in found if s.policy == TopK(k=4, temperature=1.0))
     assert everyone.calls == 4.0
     assert everyone.cost_usd == pytest.approx(10.0)
@@ -133,7 +177,7 @@ def test_a_setting_that_looks_says_what_a_replay_comes_to():
     router, table = random_router(1), drawn_table(2, queries=30)
     groups, growth = answer_groups(table), router.growth(table)
     graphs = router.builder(table.agents).build([row.query for row in table.queries])
-    found = judge(*router.evidence(graphs), router.cost(table.agents), table, groups, growth, PANELS)
+    found = judge(router.views(graphs), router.cost(table.agents), table, groups, growth, PANELS)
     for one in found[::7]:
         again = router.using(one).replay(table, groups, growth=growth)
         assert one.score == pytest.approx(float(again.score.mean()), abs=1e-6)
@@ -142,10 +186,12 @@ def test_a_setting_that_looks_says_what_a_replay_comes_to():
     assert {one.right for one in found} == {calibrate_growth(growth, table, groups)[0]}
 
 
-def test_chances_of_answers_and_gains_hold_on_the_whole():
-    router, table = random_router(2), drawn_table(3, queries=400)
+@pytest.mark.parametrize("seed", [0, 6])
+def test_chances_of_answers_and_gains_hold_on_the_whole(seed):
+    router, table = random_router(seed), drawn_table(3, queries=400)
     groups, growth = answer_groups(table), router.growth(table)
     right, gain = calibrate_growth(growth, table, groups)
+    assert gain[0] > 0.1  # a network whose gains say nothing, or the opposite, is cut off at a scale
     asked = (np.random.default_rng(5).random(table.score.shape) < 0.5) & table.ran
     spoke = asked & (groups >= 0)
     says, adds = growth.look(np.arange(len(table)), asked)[::-1]
@@ -161,8 +207,8 @@ def test_a_price_that_is_unknown_in_part_is_counted_in_calls():
     rng = np.random.default_rng(4)
     table = outcomes(rng, 60)
     table.cost_usd[:, 3] = np.nan
-    prior = np.broadcast_to(np.array([0.3, 0.2, 0.1, 0.0], np.float32), (60, 4))
-    found = judged(prior, prior, table)
+    means = np.broadcast_to(np.array([0.3, 0.2, 0.1, 0.0], np.float32), (60, 4))
+    found = judged(table, means, means)
     everyone = next(one for one in found if one.policy == TopK(k=4, temperature=1.0))
     assert (found[0].cost_usd, everyone.cost_usd) == (1.0, None)
     assert (found[0].price, everyone.price) == (1.0, 4.0)
@@ -172,8 +218,8 @@ def test_a_price_that_is_unknown_in_part_is_counted_in_calls():
 def test_unknown_costs_stay_unknown():
     rng = np.random.default_rng(4)
     table = outcomes(rng, 40, cost=np.nan)
-    prior = np.zeros((40, 4), np.float32)
-    assert all(setting.cost_usd is None for setting in judged(prior, prior, table))
+    means = np.zeros((40, 4), np.float32)
+    assert all(setting.cost_usd is None for setting in judged(table, means, means))
 
 
 @pytest.mark.parametrize("priced", [True, False])
@@ -244,7 +290,7 @@ def test_a_setting_survives_its_file(policy):
     one = Setting(
         policy=policy,
         rounds=2,
-        calibration=Calibration(0.5, 1.2, -0.3),
+        calibration=Calibration(2, 1.2, -0.3),
         score=0.5,
         calls=2.5,
         cost_usd=None,

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from routing.folders import TOPICS, question, spec, team, trained
+from routing.folders import EMBEDDER, TOPICS, question, spec, team, trained
 
 from agentroute.errors import InputError, QueryError
+from agentroute.knowledge.build import SUITS_DIM
+from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, logit
+from agentroute.routing.choose import VIEWS
 from agentroute.routing.policy import Nucleus, PriceAware, TopK
-from agentroute.routing.router import GraphRouter
+from agentroute.routing.router import GraphRouter, views_of
 from agentroute.types import Answer, Limits, Message, Passage, Query, from_plain, to_plain
 from agentroute.types import RoutingDecision as Decision
 
@@ -31,7 +34,7 @@ def router() -> GraphRouter:
     return trained()
 
 
-def with_policy(router: GraphRouter, policy: object, trust: float = 1.0) -> GraphRouter:
+def with_policy(router: GraphRouter, policy: object, trust: int = VIEWS - 1) -> GraphRouter:
     calibration = replace(router.setting.calibration, trust=trust)
     return router.using(replace(router.setting, policy=policy, calibration=calibration, rounds=3))  # type: ignore[arg-type]
 
@@ -123,13 +126,103 @@ def test_what_comes_along_with_a_query_is_read(learned):
     assert np.abs(scores[0] - scores[2]).max() > 1e-6
 
 
+# ---------------------------------------------------------------------------- views
+
+NEWCOMER = spec("new", description="A newcomer who reads about pistons and rhymes.")
+
+
+def with_record(router: GraphRouter, record: TrackRecord) -> GraphRouter:
+    return GraphRouter(
+        embedder=router.embedder,
+        extractor=router.extractor,
+        record=record,
+        weights=router.weights,
+        tried=router.tried,
+        setting=router.setting,
+        baseline=router.baseline,
+        manifest=router.manifest,
+    )
+
+
+def views(router: GraphRouter, agents) -> np.ndarray:
+    return router.views(router.builder(agents).build(QUERIES))
+
+
+def test_views_go_from_the_means_by_the_words_to_the_network(router):
+    found = views(router, TEAM)
+    assert found.shape == (VIEWS, len(QUERIES), len(TEAM))
+    texts, record = [query.text for query in QUERIES], router.record
+    vectors, task = EMBEDDER.embed(texts), np.full(len(texts), -1)
+    np.testing.assert_allclose(found[0], np.tile(logit(record.mean), (len(texts), 1)), atol=1e-4)
+    np.testing.assert_allclose(
+        found[1], logit(record.mean + record.regression(texts, vectors, task)), atol=1e-4
+    )
+    np.testing.assert_allclose(found[2], (found[1] + found[3]) / 2, atol=1e-5)
+    for one in range(VIEWS):
+        for other in range(one):
+            assert np.abs(found[one] - found[other]).max() > 0.05
+
+
+def test_the_means_know_no_words_and_all_that_comes_after_them_does(router):
+    learned = router.record.regression
+    contrary = replace(learned, by_term=-learned.by_term)
+    one, two = (
+        views(made, TEAM)
+        for made in (router, with_record(router, replace(router.record, regression=contrary)))
+    )
+    assert np.array_equal(one[0], two[0])
+    for view in range(1, VIEWS):
+        assert np.abs(one[view] - two[view]).max() > 0.1
+    # Without any words learned, what they say is what the means say.
+    without = views(with_record(router, replace(router.record, regression=None)), TEAM)
+    assert np.array_equal(without[0], one[0])
+    assert np.array_equal(without[1], one[0])
+
+
+def test_of_a_newcomer_all_views_say_what_the_network_says(router):
+    found = views(router, (TEAM[0], NEWCOMER, *TEAM[1:]))
+    for view in range(VIEWS):
+        assert np.array_equal(found[view, :, 1], found[-1, :, 1])
+    assert np.ptp(found[-1, :, 1]) > 0.1
+    assert np.ptp(found[:, :, 0], axis=0).min() > 0.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_views_of_one_query_are_those_of_a_batch(seed):
+    rng = np.random.default_rng(seed)
+    suits = rng.normal(size=(6, 5, SUITS_DIM)).astype(np.float32)
+    suits[..., ESTIMATES_DIM - 1] = rng.random((6, 5)) < 0.6
+    network = rng.normal(size=(6, 5)).astype(np.float32)
+    batch = views_of(suits, network)
+    assert batch.shape == (VIEWS, 6, 5)
+    for row in range(6):
+        assert np.array_equal(views_of(suits[row], network[row]), batch[:, row])
+    new = suits[..., ESTIMATES_DIM - 1] == 0
+    assert new.any() and not new.all()
+    assert (batch[:, new] == network[new]).all()
+    nobody = np.zeros((2, 3, SUITS_DIM), np.float32)  # before any training everybody is new
+    assert (views_of(nobody, network[:2, :3]) == network[:2, :3]).all()
+
+
+@pytest.mark.parametrize("trust", range(VIEWS))
+def test_a_setting_scores_and_decides_by_the_view_that_it_trusts(router, trust):
+    trusting = with_policy(router, TopK(k=2), trust)
+    calibration = trusting.setting.calibration
+    expected = calibration.scale * views(router, TEAM)[trust] + calibration.shift
+    np.testing.assert_allclose(trusting.score(QUERIES, TEAM), expected, atol=1e-5)
+    chance = 1 / (1 + np.exp(-expected))
+    for query, row in zip(QUERIES[:6], chance, strict=False):
+        found = {ranked.agent: ranked.score for ranked in trusting.route(query, TEAM).ranking}
+        assert [found[agent.id] for agent in TEAM] == pytest.approx(row.tolist(), abs=1e-4)
+
+
 # ---------------------------------------------------------------------------- decisions
 
 
 @pytest.mark.parametrize("policy", [TopK(), TopK(k=3), Nucleus(p=0.9), PriceAware(price_weight=0.1)])
 @pytest.mark.parametrize("agents", [TEAM, TEAM[:1]], ids=["four", "one"])
 def test_every_decision_is_whole_and_plain(router, policy, agents):
-    router = with_policy(router, policy, 0.5)
+    router = with_policy(router, policy, 2)
     for query in (*QUERIES[:4], *STRANGE):
         decision = router.route(query, agents)
         assert sorted(r.agent for r in decision.ranking) == sorted(a.id for a in agents)

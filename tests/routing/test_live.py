@@ -24,7 +24,7 @@ POLICIES = [
     Panel(order=PANELS[0], first=1, most=2, sure=0.5, judged=False),
     Agreement(first=2, most=4),
     Agreement(first=3, most=5, share=0.5),
-    Cascade(sure=0.6),
+    Cascade(sure=0.7),
     PriceAware(price_weight=0.01),
 ]
 

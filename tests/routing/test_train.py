@@ -10,12 +10,17 @@ import torch
 from routing.folders import EMBEDDER, TOPICS, held_out, make_folder, shared_folder, spec, trained
 
 from agentroute.errors import InputError, OutcomeError
+from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.extract import RuleExtractor
+from agentroute.knowledge.graph import KNOWS
+from agentroute.knowledge.team import Team
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
 from agentroute.registry import AgentRegistry
 from agentroute.routing import train as training
 from agentroute.routing.choose import ROUNDS
 from agentroute.routing.fit import TrainConfig
 from agentroute.routing.router import GraphRouter
+from agentroute.routing.split import folds
 from agentroute.routing.train import train
 from agentroute.types import Answer, Query
 
@@ -29,7 +34,7 @@ def quick(folder, **more):
 def bits(router):
     return {
         name: np.asarray(w).tobytes()
-        for part in (router.weights, router.baseline)
+        for part in (router.weights, router.baseline, router.record.arrays())
         for name, w in part.items()
     }
 
@@ -62,7 +67,7 @@ def test_the_same_seed_gives_the_same_router_bit_for_bit(small, tmp_path, way):
     assert bits(one) == bits(two) == bits(GraphRouter.load(tmp_path / "one", embedder=EMBEDDER))
     assert one.setting == two.setting
     assert one.tried == two.tried
-    assert one.record.voice.tobytes() == two.record.voice.tobytes()
+    assert {"voice", "by_term", "by_vector", "by_task"} < bits(one).keys()
     assert one.manifest["losses"] == two.manifest["losses"]
 
 
@@ -149,6 +154,47 @@ def test_the_test_part_does_not_touch_the_router(small, first, tmp_path):
     assert bits(again) == bits(first)
     assert np.array_equal(again.record.score, first.record.score)
     assert again.tried == first.tried
+
+
+def cross_fitted(table):
+    """The graphs that a network is trained on, with what is known of the agents in each."""
+    finder = RuleExtractor()
+    record = training._remember(table, EMBEDDER, finder)
+    builder = GraphBuilder(Team.build(table.agents, EMBEDDER), EMBEDDER, finder, record)
+    return training._cross_fitted(builder, table, 0, 1.0)
+
+
+def told(graph):
+    return graph.suits.tobytes(), graph.edge_index[KNOWS].tobytes(), graph.edge_weight[KNOWS].tobytes()
+
+
+@pytest.mark.parametrize("share", ["one query", "a whole part"])
+def test_no_query_is_learned_from_with_its_own_outcome_in_sight(small, share):
+    table = OutcomeFolder.open(small).table()
+    part = folds(table.queries, 0, training.FOLDS)[2]
+    assert 1 < len(part) < len(table) / 4
+    changed = part[:1] if share == "one query" else part
+    score = table.score.copy()
+    score[changed] = 1.0 - score[changed]
+    one, two = cross_fitted(table), cross_fitted(replace(table, score=score))
+    by_words = np.stack([graph.suits[:, 3] for graph in one])
+    assert np.abs(by_words).max() > 0.1
+    for row in range(len(table)):
+        # Its own part is left out as a whole; all the others learn from it, by its words as well.
+        assert (told(one[row]) == told(two[row])) == (row in part), row
+        moved = np.abs(one[row].suits[:, 3] - two[row].suits[:, 3]).max()
+        assert (moved == 0.0) == (row in part), row
+
+
+def test_what_words_say_is_learned_from_all_that_the_record_holds(first):
+    learned = first.record.regression
+    assert learned.by_term.shape == (len(learned.terms), 4)
+    assert len(learned.terms) > 20
+    blind, none = np.zeros((2, EMBEDDER.dim), np.float32), np.array([-1, -1])
+    river, prime = learned(["river delta", "prime divisor"], blind, none)
+    names = list(TOPICS)
+    assert names[int(river.argmax())] == "rivers"
+    assert names[int(prime.argmax())] == "primes"
 
 
 def test_without_a_test_part_every_query_is_learned_from(small):

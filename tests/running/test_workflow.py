@@ -225,6 +225,71 @@ async def test_an_empty_selection_is_never_silence() -> None:
     assert state["failure"]["message"] == "no agent was asked: no agent fits"
 
 
+# ---------------------------------------------------------------------------- the default agent
+
+NOBODY = RoutingDecision(
+    ranking=(Ranked(agent="paris", score=0.1), Ranked(agent="good", score=0.05, cost_usd=0.5)),
+    selected=(),
+    abstained=True,
+    reason="no agent fits: the best, paris, is below 0.3",
+)
+INSTEAD = f"{NOBODY.reason}; the default agent good was asked"
+
+
+@pytest.mark.parametrize("nobody", [NOBODY, replace(NOBODY, abstained=False)])
+async def test_where_no_agent_fits_the_default_agent_is_asked_and_the_result_says_so(
+    nobody: RoutingDecision,
+) -> None:
+    specs = [function("paris"), function("good")]
+    router = deciding(nobody)  # asked again, it would have nothing to say
+    state = await run(router, specs, default_agent="good")
+    assert (state["answer"], state["status"], state["sources"]) == ("good: why?", "complete", ["good"])
+    assert state["problems"] == [INSTEAD]
+    assert statuses(state) == {"good": "ok"}
+    (decision,) = state["decisions"]
+    assert decision["abstained"] and not decision["stop"] and decision["selected"] == [["good", 1.0]]
+    assert decision["reason"] == INSTEAD and state["confidence"] == 1.0
+
+
+async def test_a_default_agent_that_fails_is_not_followed_by_others() -> None:
+    specs = [function("raises"), function("paris")]
+    state = await run(deciding(NOBODY, select(paris=1.0)), specs, default_agent="raises")
+    assert (state["answer"], state["status"]) == ("", "failed")
+    assert statuses(state) == {"raises": "failed"}
+    assert state["failure"]["message"] == (
+        "none of 1 agents answered: no agent fits, and the default agent has no answer"
+    )
+    assert state["failure"]["problems"] == [
+        f"{NOBODY.reason}; the default agent raises was asked",
+        "raises: failed (ValueError: first line second line)",
+    ]
+
+
+async def test_the_default_agent_waits_until_nobody_fits() -> None:
+    specs = [function("paris"), function("good"), function("raises")]
+    for waves in (["paris"],), (["raises"], ["paris"]):
+        state = await run(StaticRouter(*waves), specs, default_agent="good")
+        assert state["answer"] == "Paris" and "good" not in statuses(state)
+    # Somebody was asked before: those who are left do not fit any better.
+    state = await run(deciding(select(raises=1.0), NOBODY), specs, default_agent="good")
+    assert state["status"] == "failed" and statuses(state) == {"raises": "failed"}
+
+
+async def test_a_default_agent_that_costs_more_than_is_left_is_not_asked() -> None:
+    specs = [function("paris"), function("good", price=Price(call=0.5))]
+    poor, rich = Limits(max_cost_usd=0.4), Limits(max_cost_usd=0.6)
+    state = await run(deciding(NOBODY), specs, poor, default_agent="good")
+    assert state["status"] == "failed" and statuses(state) == {}
+    state = await run(deciding(NOBODY), specs, rich, default_agent="good")
+    assert state["status"] == "complete" and statuses(state) == {"good": "ok"}
+    # The router ranks nobody, so that only the bill knows the price.
+    state = await run(StaticRouter(), specs, poor, default_agent="good")
+    assert state["failure"]["kind"] == "budget" and statuses(state) == {"good": "skipped"}
+
+
+# ---------------------------------------------------------------------------- a selection like no other
+
+
 async def test_an_unknown_agent_is_named_and_the_others_are_asked() -> None:
     state = await run(deciding(select(ghost=0.5, paris=0.5), select()), [function("paris")])
     assert (state["answer"], state["status"]) == ("Paris", "degraded")
@@ -610,6 +675,35 @@ async def test_a_run_that_broke_off_goes_on_with_only_the_unfinished_agents() ->
     assert (crew.CALLS["good"], crew.CALLS["behind_gate"]) == (1, 2)
     assert sorted(statuses(state).items()) == [("behind-gate", "ok"), ("good", "ok")]
     assert state["status"] == "complete" and len(state["decisions"]) == 2
+
+
+@pytest.mark.parametrize("gone", ["behind-gate", "good"])
+async def test_an_agent_that_left_the_team_during_a_run_is_skipped_and_named(gone: str) -> None:
+    specs = [function("good"), function("behind_gate")]
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "t"}}
+    first: Any = build(StaticRouter(["good", "behind-gate"]), specs).compile(
+        checkpointer=saver, interrupt_before=["ask"]
+    )
+    await first.ainvoke({"question": "why?"}, config)
+    left = [spec for spec in specs if spec.id != gone]
+    second: Any = build(StaticRouter(["good", "behind-gate"]), left).compile(checkpointer=saver)
+    state = await second.ainvoke(None, config, output_keys=ALL)
+    assert statuses(state) == {spec.id: "skipped" if spec.id == gone else "ok" for spec in specs}
+    assert (state["status"], state["sources"]) == ("degraded", [left[0].id])
+    assert state["problems"] == [f"{gone}: skipped (left the team during the run)"]
+
+
+async def test_a_run_that_broke_off_at_the_default_agent_asks_it_again() -> None:
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "t"}}
+    specs = [function("good"), function("paris")]
+    first: Any = build(deciding(NOBODY), specs, default_agent="good").compile(
+        checkpointer=saver, interrupt_before=["ask"]
+    )
+    await first.ainvoke({"question": "why?"}, config)
+    second: Any = build(deciding(), specs, default_agent="good").compile(checkpointer=saver)
+    state = await second.ainvoke(None, config, output_keys=ALL)
+    assert (state["answer"], state["status"]) == ("good: why?", "complete")
+    assert state["problems"] == [INSTEAD]
 
 
 async def test_a_run_that_goes_on_has_only_what_is_left_of_its_budget() -> None:

@@ -1,0 +1,6 @@
+"""Why agents were chosen: reasons that are computed from the decision, and checked by changing it."""
+
+from agentroute.explaining.explanation import Explanation
+from agentroute.explaining.gather import explain
+
+__all__ = ["Explanation", "explain"]

@@ -1,0 +1,59 @@
+"""The recorded questions that a decision drew on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from agentroute.explaining.case import Case
+from agentroute.explaining.explanation import Past
+from agentroute.routing.router import GraphRouter
+
+
+def past_queries(case: Case, agents: Sequence[str], most: int, texts: Mapping[str, str]) -> tuple[Past, ...]:
+    """Find the recorded questions that are most like this one.
+
+    Args:
+        case: What was decided.
+        agents: Whose scores are wanted.
+        most: How many questions.
+        texts: Questions by their ids.
+
+    Returns:
+        The nearest first; runs of the same question are joined, their scores averaged.
+    """
+    record = case.router.record
+    if record is None or not len(record.vectors) or not most:
+        return ()
+    rows, cosines, weights = (found[0] for found in record.nearest(case.vector[None]))
+    share = weights / weights.sum()
+    ids: Sequence[str] = ()
+    if isinstance(case.router, GraphRouter):
+        ids = case.router.manifest.get("record_ids", ())
+    groups: dict[bytes | str, list[int]] = {}
+    for i in np.lexsort((rows, -cosines)).tolist():
+        row = int(rows[i])
+        groups.setdefault(ids[row] if ids else record.vectors[row].tobytes(), []).append(i)
+    column = {agent: i for i, agent in enumerate(record.agents)}
+    found = []
+    for group in list(groups.values())[:most]:
+        first = int(rows[group[0]])
+        name = ids[first] if ids else None
+        scores = record.score[rows[group]]
+        found.append(
+            Past(
+                row=first,
+                id=name,
+                text=texts.get(name) if name is not None else None,
+                cosine=float(cosines[group[0]]),
+                weight=float(share[group].sum()),
+                scores={a: _mean(scores[:, column[a]]) if a in column else None for a in agents},
+            )
+        )
+    return tuple(found)
+
+
+def _mean(scores: np.ndarray) -> float | None:
+    ran = scores[~np.isnan(scores)]
+    return float(ran.mean()) if len(ran) else None
