@@ -33,13 +33,16 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# How fast; and with DATA=DIR, outcome folders, how good: that takes hours, and goes on where it was stopped.
+# How fast; and with DATA=DIR, folders of outcomes or utterances, how good: that takes hours, and goes on where it
+# was stopped.
 bench: setup
 	$(BIN)/python benchmarks/speed.py
 ifdef DATA
 	mkdir -p runs
-	$(BIN)/python benchmarks/quality.py --data "$(DATA)" --json runs/quality.json \
+	$(BIN)/python benchmarks/quality.py --data "$(DATA)" --json runs/quality.json --if-any \
 		--markdown runs/quality.md --pictures runs/quality
+	$(BIN)/python benchmarks/intents.py --data "$(DATA)" --json runs/intents.json --if-any --curve \
+		--markdown runs/intents.md --pictures runs/intents
 endif
 
 clean:

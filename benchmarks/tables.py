@@ -132,10 +132,18 @@ def markdown(
         parts += [_bounds(summary, command), _presets(summary, command), _training(summary, command)]
     if any("ablations" in one for one in summary.values()):
         parts += [_changes(summary, ablations_command, part) for part in ("own", "everybody")]
-    if failed:
-        lines = [f"- {one['set']}, seed {one['seed']}, {one['change']}: {one['error']}" for one in failed]
-        parts.append("\n".join(["## Not measured", "", *lines]))
+    return page([*parts, *not_measured(failed)])
+
+
+def page(parts: Sequence[str]) -> str:
+    """Join the parts of a page."""
     return "\n\n".join(parts) + "\n"
+
+
+def not_measured(failed: Sequence[Record]) -> list[str]:
+    """Return the part of a page that says what failed, and why; nothing where nothing did."""
+    lines = [f"- {one['set']}, seed {one['seed']}, {one['change']}: {one['error']}" for one in failed]
+    return ["\n".join(["## Not measured", "", *lines])] if lines else []
 
 
 def _bounds(summary: Mapping[str, Record], command: str) -> str:
@@ -168,7 +176,7 @@ def _bounds(summary: Mapping[str, Record], command: str) -> str:
         "that` compares with the second of them query by query, over all seeds, with a 95% bootstrap "
         "interval. `cost` is a multiple of the best single agent's."
     )
-    return _section("Against the baselines", header, rows, note, command)
+    return section("Against the baselines", header, rows, note, command)
 
 
 def _presets(summary: Mapping[str, Record], command: str) -> str:
@@ -177,7 +185,7 @@ def _presets(summary: Mapping[str, Record], command: str) -> str:
     ]
     header = ("outcomes", *(preset.removeprefix("agentroute_") for preset in EXTRA))
     note = "Points above the best single agent, and calls per query, of the same router held to one way."
-    return _section("Ways of asking", header, rows, note, command)
+    return section("Ways of asking", header, rows, note, command)
 
 
 def _training(summary: Mapping[str, Record], command: str) -> str:
@@ -194,7 +202,7 @@ def _training(summary: Mapping[str, Record], command: str) -> str:
     header = ("outcomes", "agents", "training", "validation", "judged", "seeds")
     header = (*header, "training seconds", "evaluating seconds")
     note = "Counts are those of the first seed. Texts whose vectors are in the cache are not embedded again."
-    return _section("Training", header, rows, note, command)
+    return section("Training", header, rows, note, command)
 
 
 def _changes(summary: Mapping[str, Record], command: str, part: str) -> str:
@@ -208,7 +216,7 @@ def _changes(summary: Mapping[str, Record], command: str, part: str) -> str:
         "own": ("Each part, by its own policy", "the policy that validation chose"),
         "everybody": ("Each part, with everybody asked", "all agents asked and one answer chosen"),
     }[part]
-    return _section(
+    return section(
         title,
         ("change", *sets),
         rows,
@@ -226,9 +234,19 @@ def _change(found: Record | None, part: str) -> str:
     return UNKNOWN if found[part] is None else f"{found[part]['mean']:+.1f}"
 
 
-def _section(
-    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str, command: str
-) -> str:
+def section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str, command: str) -> str:
+    """Write one table under its title.
+
+    Args:
+        title: What stands above.
+        header: The columns.
+        rows: Their cells; a short row is filled up.
+        note: What a reader has to know.
+        command: What makes it again.
+
+    Returns:
+        Markdown.
+    """
     lines = [[*header], ["---"] * len(header), *([*row, *[""] * (len(header) - len(row))] for row in rows)]
     table = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
     return f"## {title}\n\n{table}\n\n{note}\n\n```bash\n{command}\n```"

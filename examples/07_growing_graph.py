@@ -72,7 +72,7 @@ async def ask(team: AgentRoute, asked: QueryRecord) -> None:
 
 
 # 1. Learn from the record. Every further call of the price of the best agent must bring six points of score.
-record(questions=200)
+record(questions=300)
 config = TrainConfig(epochs=15, batch_size=32, call_price=0.06)
 router = train(outcomes, folder / "router", embedder="hashing", config=config)
 

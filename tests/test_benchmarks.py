@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from benching import BENCHMARKS, modules, read, run
 from hypothesis import given
 from hypothesis import strategies as st
 from routing.folders import EMBEDDER, make_folder, random_graphs, random_weights, spec
@@ -27,15 +27,7 @@ from agentroute.knowledge.team import Team
 from agentroute.outcomes import OutcomeFolder
 from agentroute.types import Answer, Passage, Query
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 QUICK = ("--embedder", "hashing", "--epochs", "1")
-
-
-def run(name: str, *arguments: str | Path, code: int = 0) -> str:
-    command = [sys.executable, BENCHMARKS / name, *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert ran.returncode == code, ran.stdout + ran.stderr
-    return ran.stdout
 
 
 def test_the_pipeline_scores_what_evaluate_says(tmp_path: Path) -> None:
@@ -74,10 +66,6 @@ def test_every_figure_stands_beside_its_budget(tmp_path: Path) -> None:
         assert name in said
         assert (figure["kept"] is None) == (figure["budget"] is None)
     assert figures["agentroute route, fresh process"]["note"].endswith("heavy: none")
-
-
-def read(path: Path) -> dict:
-    return json.loads(path.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -179,18 +167,8 @@ def test_quality_keeps_what_was_finished_when_it_is_stopped(sets: Path, tmp_path
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
-    """The benchmarks' modules, which import each other by name."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    before = set(sys.modules)
-
-    class Modules:
-        def __class_getitem__(cls, name: str) -> ModuleType:
-            return import_module(name)
-
-    yield Modules
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
-            del sys.modules[name]
+    """The benchmarks' modules, by name."""
+    yield from modules(monkeypatch)
 
 
 def test_quality_refuses_what_it_cannot_use(

@@ -17,6 +17,7 @@ from agentroute.cli.asking import ask, check, route
 from agentroute.cli.explaining import explain
 from agentroute.cli.judging import evaluate
 from agentroute.cli.learning import collect, train
+from agentroute.cli.onboarding import onboard
 from agentroute.cli.output import plain
 from agentroute.errors import AgentRouteError, StorageError
 
@@ -66,7 +67,7 @@ def agentroute(
     """Several agents, one good answer at a known price."""
 
 
-for command in (check, ask, route, explain, collect, train, evaluate):
+for command in (check, ask, route, explain, collect, train, evaluate, onboard):
     app.command()(command)
 
 

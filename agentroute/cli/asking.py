@@ -123,7 +123,9 @@ def route(
     if router is None:
         tell(NO_ROUTER)
     if decision.abstained:
-        tell(f"nobody would be asked: {decision.reason}")
+        default = team.registry.default_agent
+        who = "nobody" if default is None else f"only the default agent {default}"
+        tell(f"{who} would be asked: {decision.reason}")
     weights = decision.weights
     rows = [
         (

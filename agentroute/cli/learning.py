@@ -81,6 +81,10 @@ def train(
     bundle_encoder: Annotated[
         bool, typer.Option("--bundle-encoder", help="Put the encoder beside the router.")
     ] = False,
+    tune_encoder: Annotated[
+        bool,
+        typer.Option("--tune-encoder", help="Fine-tune minilm on the utterances first, for minutes."),
+    ] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Train on all queries, with none held out for evaluate.")
     ] = False,
@@ -114,8 +118,9 @@ def train(
             held_out=not everything,
             embedder=embedder,
             progress=bar,
+            tune_encoder=tune_encoder,
         )
-    if bundle_encoder:
+    if bundle_encoder and not tune_encoder:  # a tuned one is there already
         from agentroute.knowledge.minilm import MiniLMEmbedder
         from agentroute.routing.router import ENCODER_FOLDER
 
@@ -128,7 +133,8 @@ def train(
     for line in opened.problems:
         tell(line)
     if facts["sparse"]:
-        tell(f"left out, since they ran on too few queries: {', '.join(facts['sparse'])}")
+        why = "no training utterance fits them" if opened.labelled else "they ran on too few queries"
+        tell(f"left out of training, since {why}: {', '.join(facts['sparse'])}")
     parts = ", ".join(f"{count:,} {name}" for name, count in facts["queries"].items())
     score, calls = f"{router.setting.score:.3f}", f"{router.setting.calls:.2f}"
     worth = (

@@ -47,7 +47,7 @@ def changes(case: Case, about: str, words: Sequence[str], example: str | None) -
     Args:
         case: What was decided.
         about: The agent that is explained: the first choice, or the best when nobody was chosen.
-        words: The words that are named for it.
+        words: The words to leave out.
         example: Its nearest example, when it has one.
 
     Returns:

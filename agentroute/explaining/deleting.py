@@ -38,19 +38,18 @@ def named(reason: Reason, factor: float, most: int = NAMED) -> tuple[str, ...]:
 
     Args:
         reason: What was found for it.
-        factor: How much of what words say is in its score; where that is below 0, words that lower the
-            estimate speak for it.
+        factor: How much of what words add is in its score. Where that is below 0, words that add nothing
+            good speak for it; so the negative of it names the words that speak against it.
         most: How many.
 
     Returns:
         Words that speak for the agent.
     """
-    speak = [
-        word.text
-        for word in reason.words
-        if is_word(word.text)
-        and (factor * word.points if word.points is not None else word.log_odds or 0.0) > 0
-    ]
+    speak = []
+    for word in reason.words:
+        adds = word.points if word.points is not None else word.log_odds
+        if is_word(word.text) and factor * (adds or 0.0) > 0:
+            speak.append(word.text)
     return tuple(speak[:most])
 
 

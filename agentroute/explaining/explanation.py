@@ -59,7 +59,7 @@ class Points:
         words: What the words of the question add, in points from -1 to 1, as all below.
         earlier: What the words of earlier turns add.
         vector: What the meaning of the whole adds, by its vector.
-        task: What the task adds.
+        task: What the task adds, or having none.
     """
 
     mean: float

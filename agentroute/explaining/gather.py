@@ -73,7 +73,9 @@ def explain(
     if own.points is None:
         own = replace(own, words=left_out(case, case.column[about]))
         reasons = tuple(own if reason.agent == about else reason for reason in reasons)
-    speak = named(own, _factor(case, own))
+    factor = _factor(case, own) or 1.0
+    # Where nobody was chosen, what keeps the best from it is asked for.
+    speak = named(own, factor if first else -factor)
     found = changes(case, about, speak, own.example)
     tested = None if first is None else deletion(case, first, speak, seed)
     margin = None

@@ -28,18 +28,16 @@ def past_queries(case: Case, agents: Sequence[str], most: int, texts: Mapping[st
         return ()
     rows, cosines, weights = (found[0] for found in record.nearest(case.vector[None]))
     share = weights / weights.sum()
-    ids: Sequence[str] = ()
-    if isinstance(case.router, GraphRouter):
-        ids = case.router.manifest.get("record_ids", ())
+    ids = _ids(case)
     groups: dict[bytes | str, list[int]] = {}
     for i in np.lexsort((rows, -cosines)).tolist():
         row = int(rows[i])
-        groups.setdefault(ids[row] if ids else record.vectors[row].tobytes(), []).append(i)
+        groups.setdefault(ids.get(row) or record.vectors[row].tobytes(), []).append(i)
     column = {agent: i for i, agent in enumerate(record.agents)}
     found = []
     for group in list(groups.values())[:most]:
         first = int(rows[group[0]])
-        name = ids[first] if ids else None
+        name = ids.get(first)
         scores = record.score[rows[group]]
         found.append(
             Past(
@@ -52,6 +50,16 @@ def past_queries(case: Case, agents: Sequence[str], most: int, texts: Mapping[st
             )
         )
     return tuple(found)
+
+
+def _ids(case: Case) -> dict[int, str]:
+    """Return the name of each row of the record, as far as the router's file says."""
+    record, router = case.router.record, case.router
+    told = router.manifest.get("record_ids", ()) if isinstance(router, GraphRouter) else ()
+    # An older file does not say, and a record that has changed since is not the one that is told of.
+    if record is None or len(told) != len(record.vectors):
+        return {}
+    return {row: name for row, name in enumerate(told) if name is not None}
 
 
 def _mean(scores: np.ndarray) -> float | None:

@@ -32,7 +32,9 @@ def draw_reasons(explanation: Explanation, path: Path) -> Path:
     decision, graph = explanation.decision, explanation.graph
     weights = decision.weights
     ranked = [place.agent for place in decision.ranking]
-    shown = {*weights, *(agent for agent in [*_first(explanation), *ranked][:MOST])}
+    runner_up = [explanation.runner_up] if explanation.runner_up else []
+    first = [*dict.fromkeys([*weights, *runner_up, *ranked])]
+    shown = {*first[: max(MOST, len(weights))]}
     score = {place.agent: place.score for place in decision.ranking}
     part = take_agents(graph, [i for i, name in enumerate(graph.names["agent"]) if name in shown])
     asked = ", ".join(f"{agent} {weight:.2f}" for agent, weight in decision.selected)
@@ -72,7 +74,3 @@ def take_agents(graph: KnowledgeGraph, rows: list[int]) -> KnowledgeGraph:
     }
     x = {**graph.x, "agent": graph.x["agent"][rows]}
     return replace(graph, names=names, x=x, edge_index=index, edge_weight=weight, suits=graph.suits[rows])
-
-
-def _first(explanation: Explanation) -> list[str]:
-    return [explanation.runner_up] if explanation.runner_up else []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from agentroute.explaining.explanation import Change, Explanation, Past, Reason, Tie, Word
 
@@ -63,8 +64,18 @@ def _decided(explanation: Explanation) -> Iterator[str]:
         if lead < 0:
             by = f"it scores {-lead:.2f} more than {first}, but {policy} does not go by scores alone"
         yield f"  {who}: {explanation.runner_up}; {by}."
+        if lead < 0:
+            yield f"  {policy}: {_settings(explanation.policy)}."
     if decision.reason != "the first round":
         yield f"  Reason given: {decision.reason}."
+
+
+def _settings(policy: Mapping[str, Any]) -> str:
+    told = {name: value for name, value in policy.items() if name not in ("name", "temperature", "judged")}
+    return ", ".join(
+        f"{name} {' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+        for name, value in told.items()
+    )
 
 
 def _reason(reason: Reason) -> Iterator[str]:
@@ -76,6 +87,12 @@ def _reason(reason: Reason) -> Iterator[str]:
             yield f"  {part.log_odds:+.2f}  {_PARTS[part.name]}"
     if reason.words:
         yield f"  words: {_words(reason.words)}"
+    if reason.points is not None:
+        points = reason.points
+        whole = {"all words": points.words, "earlier turns": points.earlier}
+        whole |= {"the meaning of the whole": points.vector, "the task, or having none": points.task}
+        sums = ", ".join(f"{name} {100 * value:+.1f}" for name, value in whole.items() if value)
+        yield f"  on its mean of {100 * points.mean:.1f} points: {sums}"
     pairs = [term for term in reason.terms if " " in term.text]
     if pairs:
         yield f"  pairs among them: {_words(pairs)}"
@@ -118,7 +135,7 @@ def _change(change: Change, explanation: Explanation) -> str:
     elif change.tips:
         then = f"{change.first} is asked first"
     elif set(change.selected) != set(explanation.decision.weights):
-        then = f"{change.first} is still first, and asked are {', '.join(change.selected)}"
+        then = f"{change.first} is still first; asked: {', '.join(change.selected)}"
     else:
         then = "the same are asked"
     about = explanation.first or explanation.runner_up

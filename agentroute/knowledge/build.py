@@ -188,12 +188,13 @@ class GraphBuilder:
         column = self._columns
         # A newcomer starts where the pool stands on this query, with the last flag saying that this is a
         # guess.
-        newcomer = estimates.mean(axis=1, keepdims=True) * np.array([1.0] * (ESTIMATES_DIM - 1) + [0.0])
+        usual = estimates[:, : record.settled].mean(axis=1, keepdims=True)
+        newcomer = usual * np.array([1.0] * (ESTIMATES_DIM - 1) + [0.0])
         known = column >= 0
         suits[:, known, :ESTIMATES_DIM] = estimates[:, column[known]]
         suits[:, ~known, :ESTIMATES_DIM] = newcomer
         suits[:, known, VOICE] = record.voice[column[known]]
-        suits[:, ~known, VOICE] = record.voice.mean()
+        suits[:, ~known, VOICE] = record.voice[: record.settled].mean()
         return suits
 
     @cached_property

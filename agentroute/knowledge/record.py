@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.knowledge.regression import Regression
+from agentroute.errors import InputError
+from agentroute.knowledge.regression import Regression, with_column
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -63,6 +64,8 @@ class TrackRecord:
         voice: Weight of each agent's word in a vote, as log-odds; 0 before any vote was seen. Shapes:
             ``(agents,)``.
         regression: What words say of each agent; ``None`` before it was learned.
+        joined: How many agents joined after training and ran on a few queries only; they stand last. See
+            ``with_agent``.
     """
 
     agents: tuple[str, ...]
@@ -77,6 +80,7 @@ class TrackRecord:
     length: Floats
     voice: Floats
     regression: Regression | None = None
+    joined: int = 0
 
     @classmethod
     def build(
@@ -146,6 +150,7 @@ class TrackRecord:
             "length": self.length,
             "voice": self.voice,
             **(self.regression.arrays() if self.regression else {}),
+            **({"joined": np.array([self.joined])} if self.joined else {}),
         }
 
     @classmethod
@@ -175,12 +180,31 @@ class TrackRecord:
             length=arrays["length"],
             voice=arrays["voice"],
             regression=Regression.restore(arrays),
+            joined=int(arrays["joined"][0]) if "joined" in arrays else 0,
         )
+
+    @property
+    def settled(self) -> int:
+        """How many agents were there from the beginning; they stand first."""
+        return len(self.agents) - self.joined
 
     @cached_property
     def _filled(self) -> tuple[Floats, Floats]:
+        """Scores with zeros where nobody ran, and where somebody did; of those who joined, their leads."""
         ran = ~np.isnan(self.score)
-        return np.where(ran, self.score, 0.0).astype(np.float32), ran.astype(np.float32)
+        score = np.where(ran, self.score, 0.0).astype(np.float32)
+        if self.joined:
+            score[:, self.settled :] -= ran[:, self.settled :] * self._usual[:, None]
+        return score, ran.astype(np.float32)
+
+    @cached_property
+    def _usual(self) -> Floats:
+        """What an agent usually scores on each query. Shapes: ``(queries,)``."""
+        score = self.score[:, : self.settled]
+        ran = ~np.isnan(score)
+        count = ran.sum(1)
+        mean = np.where(ran, score, 0.0).sum(1) / np.maximum(count, 1)
+        return np.where(count > 0, mean, self.pool_mean).astype(np.float32)
 
     @cached_property
     def _totals(self) -> tuple[Floats, Floats]:
@@ -221,14 +245,34 @@ class TrackRecord:
     @cached_property
     def mean(self) -> Floats:
         """Each agent's mean score, shrunk toward the pool's. Shapes: ``(agents,)``."""
+        return self._placed(self._lead)
+
+    @cached_property
+    def _lead(self) -> Floats:
+        """Each agent's shrunk mean, not yet placed."""
         total, count = self._totals
-        return np.asarray(
-            (total + PRIOR_COUNT_AGENT * self.pool_mean) / (count + PRIOR_COUNT_AGENT), dtype=np.float32
-        )
+        prior = np.full(len(self.agents), self.pool_mean)
+        prior[self.settled :] = 0.0
+        return np.asarray((total + PRIOR_COUNT_AGENT * prior) / (count + PRIOR_COUNT_AGENT), dtype=np.float32)
+
+    def _placed(self, means: Floats) -> Floats:
+        """Turn the leads of those who joined into scores: what is usual here, and the lead over it.
+
+        Shapes: ``(..., agents)``, in and out.
+        """
+        if not self.joined:
+            return means
+        placed = means.copy()
+        usual = means[..., : self.settled].mean(axis=-1, keepdims=True)
+        placed[..., self.settled :] = np.clip(means[..., self.settled :] + usual, 0.0, 1.0)
+        return placed
 
     @cached_property
     def pool_mean(self) -> float:
         """The mean of all recorded scores: what is expected of an agent without a record."""
+        if self.joined:  # as it was before, to the last bit
+            first = np.ascontiguousarray(self.score[:, : self.settled])
+            return replace(self, agents=self.agents[: self.settled], score=first, joined=0).pool_mean
         total, count = self._totals
         return float(total.sum() / count.sum()) if count.sum() else 0.5
 
@@ -271,12 +315,13 @@ class TrackRecord:
         """
         score, ran = self._filled
         task_total, task_count = self._by_task
-        by_task = (task_total[task] + PRIOR_COUNT_TASK * self.mean) / (task_count[task] + PRIOR_COUNT_TASK)
+        by_task = (task_total[task] + PRIOR_COUNT_TASK * self._lead) / (task_count[task] + PRIOR_COUNT_TASK)
 
         ids, near, weight = self.nearest(vectors)
         near_total = np.einsum("bn,bna->ba", weight, score[ids])
         near_count = np.einsum("bn,bna->ba", weight, ran[ids])
         by_near = (near_total + PRIOR_COUNT_NEIGHBOURS * by_task) / (near_count + PRIOR_COUNT_NEIGHBOURS)
+        by_task, by_near = self._placed(by_task), self._placed(by_near)
 
         result = np.empty((len(vectors), len(self.agents), ESTIMATES_DIM), dtype=np.float32)
         result[..., 0] = logit(self.mean)
@@ -328,8 +373,82 @@ class TrackRecord:
         place, row = np.array(known, dtype=np.int64).T
         total, count = (table[row] for table in self._by_entity)
         lift = (total - count * self.mean) / (count + PRIOR_COUNT_ENTITY)
-        entity, agent = np.nonzero((count > 0) & (np.abs(lift) > 0.02))
+        # A few probes say nothing of single entities.
+        told = (count > 0) & (np.abs(lift) > 0.02)
+        told[:, self.settled :] = False
+        entity, agent = np.nonzero(told)
         return np.stack([agent, place[entity]]), lift[entity, agent].astype(np.float32)
+
+
+def with_agent(
+    record: TrackRecord,
+    agent_id: str,
+    rows: Indices,
+    scores: npt.NDArray[np.floating],
+    cost: float | None = None,
+    latency: float | None = None,
+    texts: Sequence[str] | None = None,
+) -> TrackRecord:
+    """Let an agent join that ran on some of the queries; nothing that is known of the others changes.
+
+    What a few scores tell is how far the agent leads: it is counted from what the others scored on the same
+    query, so that hard questions are not held against it, and shrunk as any mean is, toward no lead at all.
+    What is then expected of it on a query is what is usual there, and its lead: by task, by neighbours and by
+    words. Its word has the usual weight in a vote. Of single entities, and of the length of its answers,
+    nothing is known.
+
+    Args:
+        record: What is known of the others.
+        agent_id: Who joins.
+        rows: Positions of the queries in the record. Shapes: ``(probes,)``.
+        scores: What it scored, NaN where it did not run. Shapes: ``(probes,)``.
+        cost: Mean US dollars of a call, ``None`` where unknown.
+        latency: Mean seconds of a call, ``None`` where unknown.
+        texts: The texts of the queries. With them, what words say of its lead is learned; without, they say
+            of it what they say of the others in the mean.
+
+    Returns:
+        A record with one more agent, the last one.
+
+    Raises:
+        InputError: The agent is there already, did not run at all, or ``rows`` are not positions in the
+            record, each once.
+    """
+    rows, scores = np.asarray(rows, dtype=np.int64), np.asarray(scores, dtype=np.float32)
+    queries = len(record.score)
+    if agent_id in record.agents:
+        raise InputError(f"agent {agent_id!r} is in this record already; let a new one join, or train again")
+    if rows.shape != scores.shape or rows.ndim != 1:
+        raise InputError(f"{rows.shape} rows for {scores.shape} scores; give one score for each row")
+    if len(np.unique(rows)) < len(rows) or not ((rows >= 0) & (rows < queries)).all():
+        raise InputError(f"rows must be positions among the record's {queries:,} queries, each once")
+    ran = ~np.isnan(scores)
+    if not ran.any():
+        raise InputError(f"agent {agent_id!r} has no score yet; ask it something first")
+    column = np.full((queries, 1), np.nan, dtype=np.float32)
+    column[rows, 0] = scores
+    made = replace(
+        record,
+        agents=(*record.agents, agent_id),
+        score=np.concatenate([record.score, column], axis=1),
+        cost_usd=_and(record.cost_usd, cost),
+        latency_s=_and(record.latency_s, latency),
+        length=np.concatenate([record.length, np.full((2, 1), np.nan, np.float32)], axis=1),
+        voice=_and(record.voice, float(record.voice[: record.settled].mean())),
+        regression=None,
+        joined=record.joined + 1,
+    )
+    if record.regression is None:
+        return made
+    there = rows[ran]
+    asked = None if texts is None else [text for text, kept in zip(texts, ran.tolist(), strict=True) if kept]
+    aim = scores[ran] - record._usual[there] - made._lead[-1]
+    examples = asked, record.vectors[there], record.task[there], aim
+    return replace(made, regression=with_column(record.regression, record.settled, *examples))
+
+
+def _and(values: Floats, last: float | None) -> Floats:
+    return np.append(values, np.float32(np.nan if last is None else last)).astype(np.float32)
 
 
 def _lengths(tokens: npt.NDArray[np.floating]) -> Floats:

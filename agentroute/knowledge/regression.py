@@ -233,6 +233,76 @@ def _placed(tokens: Sequence[str]) -> list[tuple[str, range]]:
     return [("", range(0)), *parts[:FORM_LENGTH]]
 
 
+RIDGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Strengths of the pull toward the mean that are tried for an agent that joins later, in outcomes."""
+
+
+def with_column(
+    regression: Regression,
+    settled: int,
+    texts: Sequence[str] | None,
+    vectors: Floats,
+    task: Indices,
+    aim: Floats,
+) -> Regression:
+    """Let an agent join of whom a few outcomes are known; the weights of the others stay as they are.
+
+    Of it, words say what they say of the others in the mean, and what its lead has to do with them: ridge
+    regression in its dual form, which costs by examples and not by terms (Saunders et al. 1998). The ridge is
+    the one that predicts each example best from the others; where none does better than nothing, words say
+    nothing of its lead.
+
+    Args:
+        regression: What words say of the others.
+        settled: How many of them, the first ones, make up the mean.
+        texts: The questions the agent was asked; ``None`` where they are not known.
+        vectors: Their vectors. Shapes: ``(examples, dim)``.
+        task: Position of the task per question, -1 for none. Shapes: ``(examples,)``.
+        aim: How far its lead was above its mean lead. Shapes: ``(examples,)``.
+
+    Returns:
+        The regression with one more agent, the last one.
+    """
+    tasks = len(regression.by_task) - 1
+    parts = len(regression.terms), vectors.shape[1], tasks, 1
+    weights = np.zeros(sum(parts))
+    if texts is not None:
+        matrix = np.zeros((len(texts), sum(parts)))
+        words, dense, labels, constant = np.split(matrix, np.cumsum(parts)[:-1], axis=1)  # views
+        found = Vocabulary(regression.terms, regression.rarity)(texts)
+        words[np.repeat(np.arange(len(texts)), np.diff(found.starts)), found.columns] = found.values
+        dense[:], constant[:] = VECTOR * vectors, CONSTANT
+        labelled = np.flatnonzero(task >= 0)
+        labels[labelled, task[labelled]] = TASK
+        weights = matrix.T @ _dual(matrix @ matrix.T, aim.astype(np.float64))
+    by_term, by_vector, by_label, by_constant = np.split(weights, np.cumsum(parts)[:-1])
+    by_task = CONSTANT * by_constant + np.append(TASK * by_label, 0.0)
+    return Regression(
+        terms=regression.terms,
+        rarity=regression.rarity,
+        by_term=_beside(regression.by_term, settled, by_term),
+        by_vector=_beside(regression.by_vector, settled, VECTOR * by_vector),
+        by_task=_beside(regression.by_task, settled, by_task),
+    )
+
+
+def _dual(kernel: npt.NDArray[np.float64], aim: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Solve at the best ridge, by the errors of leaving one out; zeros where saying nothing is best."""
+    best, least = np.zeros(len(aim)), float(aim @ aim)
+    for ridge in RIDGES:
+        inverse = np.linalg.inv(kernel + ridge * np.eye(len(aim)))
+        dual = inverse @ aim
+        error = float(((dual / np.diag(inverse)) ** 2).sum())
+        if error < least:
+            best, least = dual, error
+    return best
+
+
+def _beside(table: Floats, settled: int, lead: npt.NDArray[np.float64]) -> Floats:
+    column = table[:, :settled].mean(axis=1) + lead
+    return np.concatenate([table, column[:, None].astype(np.float32)], axis=1)
+
+
 def _terms(text: str) -> Counter[int]:
     tokens = _TOKEN.findall(_DIGIT.sub("0", text[:TEXT_LIMIT]))
     form = ["", *(word for _, word in islice(_form(tokens), FORM_LENGTH))]

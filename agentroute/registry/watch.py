@@ -46,13 +46,16 @@ class WatchedRegistry:
         path: The YAML file.
         allow_private: As for ``AgentRegistry.from_yaml``.
 
+    Attributes:
+        first: The team that the file held at first.
+
     Raises:
         RegistryError: The file breaks a rule.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, allow_private: bool = False) -> None:
         # A process may move to another folder; the file stays where it was.
-        self._path, self._name, self._allow_private = Path(path).absolute(), path, allow_private
+        self._path, self._allow_private = Path(path).absolute(), allow_private
         self._lock = threading.Lock()
         stamp, text = self._stamp(), read_text(path)
         self.first = AgentRegistry.from_text(text, path, allow_private=allow_private)
@@ -87,7 +90,7 @@ class WatchedRegistry:
                     return None  # it is being written: this may be half of it, so the next look decides
                 found = _hash(text)
                 if found != self._hash:
-                    use(AgentRegistry.from_text(text, self._name, allow_private=self._allow_private))
+                    use(AgentRegistry.from_text(text, self._path, allow_private=self._allow_private))
             except RegistryError as error:
                 problem = _first_of(error) if found != self._hash else None
             self._note(stamp, found)

@@ -33,8 +33,8 @@ PRICES = tuple(round(0.002 * 1.32**step, 4) for step in range(21))
 SURE = (0.6, 0.75, 0.85, 0.93, 1.0)
 """Chances of being right that are tried as good enough."""
 
-TRUST_SE = 1.28
-"""Standard errors of the paired difference by which more trust must beat less: one-sided, 90%."""
+TRUST_SE = 1.64
+"""Standard errors of the paired difference by which more trust must beat less: one-sided, 95%."""
 
 DOUBT_SE = 0.25
 """Standard errors of its gain that a setting must be worth more by."""

@@ -180,7 +180,7 @@ class GraphRouter(DecidingRouter):
         """
         if name not in PRESETS:
             raise InputError(f"there is no preset {name!r}; choose {', '.join(PRESETS)}")
-        agents = len(self.record.agents)
+        agents = self.record.settled  # settings were tried on those
         fits = [setting for setting in self.tried if PRESETS[name](setting.policy, agents)]
         if not fits and name == "one_round":
             fits = [setting for setting in self.tried if PRESETS["top1"](setting.policy, agents)]
@@ -190,6 +190,8 @@ class GraphRouter(DecidingRouter):
                 f"this router has no setting for {name!r}: it was trained on too few agents, or on outcomes "
                 "without the answers' texts"
             )
+        if name == "all":
+            chosen = replace(chosen, policy=replace(chosen.policy, k=len(self.record.agents)))  # type: ignore[call-arg]
         return self.using(chosen)
 
     def assuring(self, target_coverage: float) -> GraphRouter:

@@ -111,19 +111,13 @@ def train(
     table = opened.table(each_run=True).without((*without, *sparse))
     if opened.labelled:
         table = table.take(_still_labelled(table))
-    _check(table, str(opened.path), opened.problems)
-    if opened.labelled:
         config = replace(config, labels=True, listwise=LABEL_WEIGHT, call_price=AGENT_PRICE)
+    _check(table, opened)
     split = split_queries(table.queries, config.seed, held_out)
-    if min(len(split.train), len(split.validation)) < 1:
-        raise OutcomeError(f"{opened.path}: {len(table.queries)} queries are too few to split; collect more")
     if opened.labelled:
-        # An agent that no training utterance fits is not bad at everything: it is a newcomer, known by its
-        # card.
-        unheard = np.flatnonzero(~(np.nan_to_num(table.score[split.train]) > 0).any(axis=0))
-        sparse = (*sparse, *(table.agent_ids[i] for i in unheard.tolist()))
-        table = table.without([table.agent_ids[i] for i in unheard.tolist()])
-        _check(table, str(opened.path), opened.problems)
+        table, split, unheard = _without_newcomers(table, split)
+        sparse = (*sparse, *unheard)
+    _check(table, opened, split)
     if shuffle_labels:
         table = _shuffled(table, split, config.seed)
     if tune_encoder:
@@ -223,6 +217,18 @@ def _still_labelled(table: OutcomeTable) -> Mask:
     here = np.asarray(np.nan_to_num(table.score).any(axis=1))
     nobody = np.array([row.meta.get("labels") == [OOS] for row in table.queries], dtype=bool)
     return np.asarray(here | nobody)
+
+
+def _without_newcomers(table: OutcomeTable, split: Split) -> tuple[OutcomeTable, Split, tuple[str, ...]]:
+    """Leave out agents that no training utterance fits, and the utterances to choose on that only they fit.
+
+    They are not bad at everything: they are newcomers, known by their cards.
+    """
+    heard = np.asarray((np.nan_to_num(table.score[split.train]) > 0).any(axis=0))
+    unheard = tuple(agent for agent, known in zip(table.agent_ids, heard, strict=True) if not known)
+    table = table.without(unheard)
+    kept = _still_labelled(table)[split.validation]
+    return table, replace(split, validation=split.validation[kept]), unheard
 
 
 def _tuned(
@@ -359,9 +365,11 @@ def _shuffled(table: OutcomeTable, split: Split, seed: int) -> OutcomeTable:
     return replace(table, score=table.score[rows])
 
 
-def _check(table: OutcomeTable, where: str, problems: Sequence[str]) -> None:
+def _check(table: OutcomeTable, opened: OutcomeFolder, split: Split | None = None) -> None:
     if len(table.agents) < 1:
-        few = f"{where}: no agent ran on half of the queries; collect more outcomes first"
-        raise OutcomeError("\n".join((few, *problems)))
+        few = f"{opened.path}: no agent ran on half of the queries; collect more outcomes first"
+        raise OutcomeError("\n".join((few, *opened.problems)))
     if len(table.queries) < 20:
-        raise OutcomeError(f"{where}: {len(table.queries)} queries; training needs at least 20")
+        raise OutcomeError(f"{opened.path}: {len(table.queries)} queries; training needs at least 20")
+    if split is not None and min(len(split.train), len(split.validation)) < 1:
+        raise OutcomeError(f"{opened.path}: {len(table.queries)} queries are too few to split; collect more")

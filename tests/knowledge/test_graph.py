@@ -15,6 +15,7 @@ from agentroute.knowledge.graph import (
     FORWARD,
     GROWN_TYPES,
     HOLDS,
+    KNOWS,
     METADATA,
     NODE_TYPES,
     WITHIN,
@@ -63,7 +64,9 @@ def test_every_edge_type_runs_back_and_every_node_type_receives():
 
 def test_what_is_read_before_any_answer_names_none_and_both_stages_read_all_there_is():
     assert not any("answer" in (source, target) for source, _, target in BASE_TYPES)
-    assert set(BASE_TYPES) | set(GROWN_TYPES) == set(EDGE_TYPES)
+    # Who is in the team says nothing about the others: before any answer, nobody hears an agent.
+    assert not any(source == "agent" for source, _, _ in BASE_TYPES)
+    assert set(EDGE_TYPES) - set(BASE_TYPES) - set(GROWN_TYPES) == {KNOWS}
     assert {target for _, _, target in GROWN_TYPES} == set(NODE_TYPES)
 
 

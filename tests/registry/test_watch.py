@@ -112,7 +112,9 @@ def test_the_file_stays_where_it_was_when_the_process_moves(
     watched = WatchedRegistry("team.yaml")
     monkeypatch.chdir("/")
     path.write_text(TEAM.format("other"))
-    assert look(watched) == (["other"], None)
+    taken: list[AgentRegistry] = []
+    assert watched.take(taken.append) is None
+    assert taken[0].ids == ("other",) and taken[0].folder == path.parent == watched.first.folder
 
 
 def test_a_copy_looks_for_itself(path: Path) -> None:
