@@ -23,9 +23,9 @@ from agentroute.workbench import dense_reader
 from agentroute.workbench.questions import records
 
 REGISTRY = Path(__file__).resolve().parent.parent / "agents" / "workbench.yaml"
-QUESTION = Query(text="What height does Mount Fuji reach?")
-POLICY = Growing(price_weight=0.04, first=3, most=2)
-"""A call must add 4 points of score; three agents are asked first, then two at most. Validation was not asked
+QUESTION = Query(text="What town is home to Kite Week?")
+POLICY = Growing(price_weight=0.04, first=2, most=2)
+"""A call must add 4 points of score; two agents are asked first, then two at most. Validation was not asked
 about this: it is set so that there are a few rounds to see."""
 
 parser = argparse.ArgumentParser()
@@ -34,7 +34,7 @@ parser.add_argument("--every", type=int, default=2, help="take every Nth trainin
 parser.add_argument("--epochs", type=int, default=40, help="passes over them, at most (default: 40)")
 options = parser.parse_args()
 
-# 1. A small router. The questions it learns from have neither this wording nor this mountain.
+# 1. A small router. The questions it learns from have neither this wording nor this event.
 registry = AgentRegistry.from_yaml(REGISTRY)
 questions = [record for record in records() if record[2]["split"] == "train"][:: options.every]
 dense_reader.answer(QUESTION.text)  # the first use of the sentence encoder may take longer than a call may

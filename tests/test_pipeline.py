@@ -5,11 +5,12 @@ import copy
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from routing import folders
+from routing import folders, labelled
 
 from agentroute.errors import (
     AllAgentsFailedError,
@@ -26,7 +27,7 @@ from agentroute.registry import AgentRegistry
 from agentroute.routing.choose import PRESETS
 from agentroute.running.client import ClientError
 from agentroute.testing import FakeClient, LoopbackServer, StaticRouter
-from agentroute.types import Answer, Limits, Passage, Query, Refined, RoutingDecision, RunResult
+from agentroute.types import AgentSpec, Answer, Limits, Passage, Query, Refined, RoutingDecision, RunResult
 
 APP = """
 import asyncio, time
@@ -566,3 +567,23 @@ def test_the_default_agent_of_the_registry_answers_what_fits_nobody(registry: Pa
     (decision,) = result.decisions
     assert decision.abstained and decision.weights == {"echo": 1.0}
     assert group.route("x").abstained and not group.route("x").selected  # the router's own word
+
+
+def test_a_trained_router_that_refuses_leaves_it_to_the_default_agent(registry: Path) -> None:
+    team = AgentRegistry.from_specs(
+        [replace(spec, kind="function", function="pipeline_app:red") for spec in labelled.agents()]
+        + [AgentSpec(id="desk", kind="function", description="Says it again.", function="pipeline_app:echo")],
+        default_agent="desk",
+    )
+    group = AgentRoute(team, labelled.trained_on_labels(), allow=["pipeline_app"])
+    result = group.run("the tax visa invoice dentist please")
+    assert (result.answer, result.status) == ("the tax visa invoice dentist please", "complete")
+    assert result.problems[0].startswith("no agent fits: the best, ")
+    assert result.problems[0].endswith("; the default agent desk was asked")
+    assert result.decisions[-1].abstained and [answer.agent for answer in result.answers] == ["desk"]
+    fits = group.run("the river delta old please")
+    assert fits.answer == "red" and not fits.problems and "desk" not in [a.agent for a in fits.answers]
+    with pytest.raises(AllAgentsFailedError, match="no agent fits: the best, "):
+        AgentRoute(team.remove("desk"), labelled.trained_on_labels(), allow=["pipeline_app"]).run(
+            "the tax visa invoice dentist please"
+        )

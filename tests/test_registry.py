@@ -423,6 +423,7 @@ def test_advice_names_what_is_seldom_meant(tmp_path: Path) -> None:
         "AGENTROUTE_TESTS_HAVE_NO_SUCH_KEY is not set in the environment, but needed by coder;"
         " set it before asking them",
         "coder and writer have almost the same description; say what sets them apart",
+        "coder, writer, critic give the same example, 'Why?'; leave it to the one it fits best",
         "critic: tools are called by strategy react only; set it, or drop the tools",
         "writer: strategy react has no tools to call; add some, or use cot",
         "adder: no examples; two or three questions help a router to place them",

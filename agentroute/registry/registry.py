@@ -199,8 +199,9 @@ class AgentRegistry:
         """Look for what is allowed but seldom meant.
 
         Returns:
-            One warning a line: a key variable that is not set, agents that a router cannot tell apart, tools
-            that nobody calls, an outcome folder that is not there, rows without examples.
+            One warning a line: a key variable that is not set, agents that a router cannot tell apart or that
+            share an example, descriptions that plead or are stuffed with keywords, tools that nobody calls,
+            an outcome folder that is not there, rows without examples.
         """
         return warnings_for(self.agents, self.refiner, self.folder)
 
