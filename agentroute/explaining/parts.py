@@ -32,7 +32,9 @@ def belief(case: Case) -> Floats:
     """
     router = case.router
     assert isinstance(router, GraphRouter)
-    network = np.asarray(router.weights["belief"], np.float64)
+    # One row for each member of a committee: its log-odds are their mean, and so is what they believe.
+    believed = np.asarray(router.weights["belief"], np.float64).reshape(-1, 4)
+    network: Floats = believed.mean(axis=0)
     trust = router.setting.calibration.trust
     halfway = (_PLAIN[1] + network) / 2.0
     mixed = (*_PLAIN, halfway, network)[trust]

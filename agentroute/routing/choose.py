@@ -195,7 +195,24 @@ def platt(logits: Table, target: Table) -> tuple[float, float]:
         while loss(theta - step) > loss(theta) + 1e-9 and np.abs(step).max() > 1e-9:
             step = step / 2.0
         theta = theta - step
-    return float(np.clip(theta[0], 0.05, 5.0)), float(np.clip(theta[1], -5.0, 5.0))
+    scale = float(np.clip(theta[0], *SCALES))
+    if scale != theta[0]:
+        theta = np.array([scale, _shift(scale * x[:, 0], target, theta[1])])
+    return scale, float(np.clip(theta[1], -5.0, 5.0))
+
+
+SCALES = (0.05, 5.0)
+"""Smallest and largest factor on log-odds: they never turn round, and never become certainties."""
+
+
+def _shift(logits: Table, target: Table, start: float) -> float:
+    """Fit the shift alone, where the scale was cut off: the chances must still hold on the whole."""
+    shift = start
+    for _ in range(25):
+        p = 1.0 / (1.0 + np.exp(-np.clip(logits + shift, -500.0, 500.0)))
+        step = ((p - target).sum() + shift) / ((p * (1 - p)).sum() + 1.0)
+        shift -= float(np.clip(step, -2.0, 2.0))
+    return shift
 
 
 def candidates(
@@ -233,8 +250,8 @@ def candidates(
         found += [Agreement(first=2, most=most) for most in (3, 5, 9) if most <= agents]
         found += [Cascade(sure=sure) for sure in SURE[:-1]]
         for panel in panels:
-            waves = [(min(2, len(panel)), 2), (len(panel), 1)]
-            found += [Panel(order=panel, first=f, most=m, sure=s) for f, m in waves[:1] for s in SURE[:-1]]
+            steps = ((1, 1), (2, 2)) if len(panel) > 2 else ((1, 1),)
+            found += [Panel(order=panel, first=f, most=m, sure=s) for f, m in steps for s in SURE[:-1]]
             found += [Panel(order=panel[:n], first=n) for n in range(2, len(panel) + 1)]
     # Lists of agents may begin alike.
     return [(TopK(k=1), 1), *((policy, ROUNDS) for policy in dict.fromkeys(found))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from agentroute.knowledge.hetero import Mask, PackedGraphs, to_hetero
 from agentroute.knowledge.record import ESTIMATES_DIM, logit
 from agentroute.routing.gnn import EMPTY, GNNConfig, RouterGNN, Scores
 from agentroute.routing.policy import Table
+from agentroute.routing.runtime import stack
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -44,6 +45,8 @@ class TrainConfig:
         sparse_share: Agents that ran on a smaller share of the queries are left out.
         answer_vectors: Whether answers get text vectors. They cost a call of the embedder each, and helped on
             no set that was measured.
+        committee: Networks that are trained beside each other where there are few queries; the mean of what
+            they say decides. Many queries need only one.
         network: Settings of ``GNNConfig`` that differ from its defaults, as pairs of name and number.
     """
 
@@ -59,6 +62,7 @@ class TrainConfig:
     call_price: float = 0.001
     sparse_share: float = 0.5
     answer_vectors: bool = False
+    committee: int = 3
     network: tuple[tuple[str, Any], ...] = ()
 
 
@@ -150,6 +154,44 @@ def fit(
     tell("training", config.epochs, config.epochs)  # it may have ended early
     return Fitted({name: value.numpy() for name, value in best_weights.items()}, history, passes)
 
+
+def fit_committee(
+    graphs: PackedGraphs,
+    score: Floats,
+    rows: Indices,
+    held_out: Indices,
+    gnn_config: GNNConfig,
+    config: TrainConfig,
+    tell: Progress,
+) -> Fitted:
+    """Learn several networks from the same graphs, each from a start and an order of its own.
+
+    Args:
+        graphs: As for ``fit``, and so are the others.
+        score: See ``fit``.
+        rows: See ``fit``.
+        held_out: See ``fit``.
+        gnn_config: See ``fit``.
+        config: See ``fit``; its ``committee`` says how many.
+        tell: See ``fit``.
+
+    Returns:
+        The weights of all, stacked as ``runtime.stack`` does; the losses of each, and the passes of the one
+        in the middle.
+    """
+    seeds = [config.seed + APART * member for member in range(config.committee)]
+    found = [
+        fit(graphs, score, rows, held_out, gnn_config, replace(config, seed=seed), tell) for seed in seeds
+    ]
+    return Fitted(
+        stack([one.weights for one in found]),
+        [loss for one in found for loss in one.losses],
+        round(float(np.median([one.passes for one in found]))),
+    )
+
+
+APART = 1_000
+"""From the seed of one member of a committee to that of the next."""
 
 VALIDATION_ROUNDS = 3
 """Random partial rounds in which each validation query is seen."""

@@ -365,8 +365,8 @@ class GraphRouter(DecidingRouter):
         for name in self._network.needs():
             if name not in self.weights:
                 return f"{name} is missing"
-            if name in sizes and self.weights[name].shape[1:] != (sizes[name],):
-                return f"{name} takes {self.weights[name].shape[1:]}, not {sizes[name]}"
+            if name in sizes and self.weights[name].shape[-1] != sizes[name]:
+                return f"{name} takes {self.weights[name].shape[-1]}, not {sizes[name]}"
         return ""
 
 

@@ -29,10 +29,18 @@ from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
 from agentroute.outcomes import OOS, OutcomeFolder, OutcomeTable
 from agentroute.routing.choose import Calibration, Setting, best, settings
-from agentroute.routing.fit import Fitted, Progress, TrainConfig, fit, fit_query_only, fit_voices
+from agentroute.routing.fit import (
+    Fitted,
+    Progress,
+    TrainConfig,
+    fit,
+    fit_committee,
+    fit_query_only,
+    fit_voices,
+)
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
-from agentroute.routing.panels import find_panels
+from agentroute.routing.panels import find_panels, price_classes
 from agentroute.routing.policy import Mask, TopK
 from agentroute.routing.regress import Examples, choose_ridge, fit_regression
 from agentroute.routing.replay import answer_groups
@@ -192,7 +200,9 @@ def train(
     else:
         panels: tuple[tuple[str, ...], ...] = ()
         if table.has_answers:
-            panels = find_panels(groups, learned.score, record.voice, cost, table.agent_ids, config.seed)
+            ids = table.agent_ids
+            panels = find_panels(groups, learned.score, record.voice, cost, ids, config.seed)
+            panels = tuple(dict.fromkeys((*panels, *price_classes(record.mean, cost, ids))))
         router.tried = settings(
             views, cost, judged, answer_groups(judged), growth if table.has_answers else None, panels
         )
@@ -271,23 +281,24 @@ def _fresh_encoder(out: str | os.PathLike[str]) -> Path:
 def _fit_in_parts(
     graphs: PackedGraphs, table: OutcomeTable, gnn_config: GNNConfig, config: TrainConfig, tell: Progress
 ) -> tuple[Fitted, Growth]:
-    """Train one network for each part left out, to judge that part; then one on everything, to be used."""
+    """Train a committee for each part left out, to judge that part; then one on everything, to be used."""
     part = np.zeros(len(table), np.int64)
     dealt = [rows for rows in folds(table.queries, config.seed + 1, PARTS) if len(rows)]
     for i, rows in enumerate(dealt):
         part[rows] = i
+    everyone, nobody = np.arange(len(table)), np.zeros(0, np.int64)
     if len(dealt) < 2:  # all questions are alike: there is nobody who has not seen them
-        fitted = fit(graphs, table.score, np.arange(len(table)), dealt[0], gnn_config, config, tell)
+        fitted = fit_committee(graphs, table.score, everyone, dealt[0], gnn_config, config, tell)
         return fitted, Growth(NumpyGNN(fitted.weights), graphs)
     steps = -(-len(table) // config.batch_size)
     hasty = replace(config, patience=min(config.patience, PART_PATIENCE * steps))
     tried = [
-        fit(graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, hasty, tell)
+        fit_committee(graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, hasty, tell)
         for i, rows in enumerate(dealt)
     ]
     passes = round(float(np.median([one.passes for one in tried])))
     last = replace(config, epochs=max(passes, 1))
-    fitted = fit(graphs, table.score, np.arange(len(table)), np.zeros(0, np.int64), gnn_config, last, tell)
+    fitted = fit_committee(graphs, table.score, everyone, nobody, gnn_config, last, tell)
     losses = [loss for one in (*tried, fitted) for loss in one.losses]
     networks = [NumpyGNN(one.weights) for one in tried]
     return fitted._replace(losses=losses), Growth(networks, graphs, part)

@@ -90,7 +90,8 @@ def test_each_part_is_what_it_is_called(trust):
     found = explain(one, NAMED, agents, past=0)
     graph = one.builder(agents).build([NAMED])[0]
     head = NumpyGNN(one.weights).base(PackedGraphs([graph]).batch(kinds=BASE)).expected
-    head = head - graph.suits[:, :4] @ one.weights["belief"]
+    belief = one.weights["belief"].mean(axis=0)  # of the members of a committee
+    head = head - graph.suits[:, :4] @ belief
     place = {agent.id: i for i, agent in enumerate(agents)}
     assert {reason.agent for reason in found.reasons} == set(place)
     for reason in found.reasons:
@@ -99,7 +100,6 @@ def test_each_part_is_what_it_is_called(trust):
         own = share if reason.known else 1.0
         assert parts["network"] == pytest.approx(0.8 * own * head[place[reason.agent]], abs=1e-5)
         assert parts["calibration"] == 0.3
-        belief = one.weights["belief"]
         if not reason.known or trust == VIEWS - 1:
             assert parts["neighbours"] == pytest.approx(0.8 * belief[2] * suits[2], abs=1e-5)
         elif trust < 2:

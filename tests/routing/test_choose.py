@@ -186,12 +186,11 @@ def test_a_setting_that_looks_says_what_a_replay_comes_to():
     assert {one.right for one in found} == {calibrate_growth(growth, table, groups)[0]}
 
 
-@pytest.mark.parametrize("seed", [0, 6])
+@pytest.mark.parametrize("seed", range(8))
 def test_chances_of_answers_and_gains_hold_on_the_whole(seed):
     router, table = random_router(seed), drawn_table(3, queries=400)
     groups, growth = answer_groups(table), router.growth(table)
     right, gain = calibrate_growth(growth, table, groups)
-    assert gain[0] > 0.1  # a network whose gains say nothing, or the opposite, is cut off at a scale
     asked = (np.random.default_rng(5).random(table.score.shape) < 0.5) & table.ran
     spoke = asked & (groups >= 0)
     says, adds = growth.look(np.arange(len(table)), asked)[::-1]

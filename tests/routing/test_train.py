@@ -24,7 +24,7 @@ from agentroute.routing.split import folds
 from agentroute.routing.train import train
 from agentroute.types import Answer, Query
 
-QUICK = TrainConfig(epochs=3)
+QUICK = TrainConfig(epochs=3, committee=2)
 
 
 def quick(folder, **more):
