@@ -196,4 +196,4 @@ def test_price_effort_and_kind_are_features():
 
 def test_earlier_turns_stand_in_a_querys_text():
     turns = tuple(Message(role="user", text=f"turn {i}") for i in range(4))
-    assert query_text(Query(text="now", history=turns)) == "turn 2\nturn 3\nnow"
+    assert query_text(Query(text="now", history=turns)) == "now\n<< turn 3\n<< turn 2"
