@@ -255,6 +255,7 @@ def _held(
     return report, {
         "place": places(bounded.setting.calibration(views), fits),
         "size": sets.members.sum(axis=1).tolist(),
+        "full": sets.unrefused.sum(axis=1).tolist(),
         "recall": _rounded((sets.members & fits).sum(axis=1) / labels),
         "meant": _rounded((sets.unrefused & fits).sum(axis=1) / labels),
     }

@@ -116,6 +116,7 @@ def _figures(found: Record, way: str) -> dict[str, Part]:
         "top1": (one["place"] == 1, known),
         "set_recall": (one["recall"], known),
         "unrefused_recall": (one["meant"], known),
+        "unrefused_size": (one["full"], np.ones(len(known), bool)),
         "in_scope_loss": (one["meant"] - one["recall"], known),
         "mean_set_size": (one["size"], given),
         "oos_recall": (~given, ~known),
@@ -235,6 +236,7 @@ _SHOWN = (
     "mean_set_size",
     "set_recall",
     "unrefused_recall",
+    "unrefused_size",
     "in_scope_loss",
     "oos_recall",
     "oos_precision",
@@ -257,6 +259,7 @@ def _sets(summary: Mapping[str, Record], command: str) -> str:
         "mean size",
         "set recall",
         "with none refused",
+        "mean size then",
         "lost by refusing",
     )
     note = (

@@ -49,7 +49,8 @@ def evaluate_sets(
         router: The router, or its folder.
         folder: The utterances, or their folder.
         seed: For the bootstrap.
-        max_set_size: Agents in a set, at most in the mean over the sets given on these queries.
+        max_set_size: Agents in a set, at most in the mean: over the sets given on these queries, and over
+            those of all queries, so that refusing many does not make room for larger sets.
         without: Agents to leave out, with the utterances that only they fit.
         progress: Called as the work goes on.
 
@@ -165,9 +166,10 @@ class Sets:
 
     @property
     def calls(self) -> npt.NDArray[np.int64]:
-        """Agents in each set that was given; a single 0 where none was. Shapes: ``(sets,)``."""
-        size = self.members.sum(axis=1)
-        return np.asarray(size[size > 0] if size.any() else np.zeros(1, np.int64))
+        """Agents in each set that was given, or in all if these are larger in the mean. Shapes: ``(sets,)``."""
+        given, every = self.members.sum(axis=1), self.unrefused.sum(axis=1)
+        given = given[given > 0]
+        return np.asarray(given if len(given) and given.mean() > every.mean() else every)
 
     @property
     def cost_usd(self) -> npt.NDArray[np.float64]:
@@ -206,6 +208,8 @@ def figures_of(sets: Sets, fits: Mask) -> dict[str, Part]:
         # Where every query has an agent that fits, nothing can be learned from who was refused.
         "oos_precision": (oos, refused & oos.any()),
         "in_scope_loss": ((meant - shared) / right, known),
+        "unrefused_recall": (meant / right, known),
+        "unrefused_size": (sets.unrefused.sum(axis=1), np.ones(len(fits), bool)),
     }
     return {name: (np.where(counts, value, 0.0), counts) for name, (value, counts) in found.items()}
 

@@ -38,7 +38,10 @@ OTHERS_IN_BATCH = 8
 FROZEN_LAYERS = 3
 """Layers that stay as they are, the first ones: what they say of words holds for any text."""
 
-LEARNING_RATE = 1e-4
+MOST_SEEN = 24_000
+"""Utterances that are seen in all, at most, counted each time: of a large folder, fewer passes do."""
+
+LEARNING_RATE = 2e-4
 TEMPERATURE = 0.07
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; then it falls to zero."""
@@ -62,7 +65,7 @@ def tune_encoder(
             agents)``.
         cards: What each agent says of itself.
         folder: Where the tuned encoder goes; made if missing.
-        epochs: How often each utterance is seen, in the mean.
+        epochs: How often each utterance is seen, in the mean; less often of more than ``MOST_SEEN`` in all.
         seed: Decides every random choice.
         tell: Called as the work goes on.
 
@@ -86,6 +89,7 @@ def tune_encoder(
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     everything = [encoding.ids for encoding in tokenizer.encode_batch([*texts, *cards])]
+    epochs = min(epochs, MOST_SEEN / max(len(texts), 1))
     batches = list(_batches(fits, epochs, np.random.default_rng(seed)))
     with _one_thread(torch), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

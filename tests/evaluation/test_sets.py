@@ -87,6 +87,8 @@ def by_hand(sets: list[set[int]], unrefused: list[set[int]], best: list[int], fi
         "oos_recall": mean([float(not sets[i]) for i in nobody]),
         "oos_precision": mean([float(not fits[i]) for i in refused]) if nobody else None,
         "in_scope_loss": mean([recall(unrefused[i], fits[i]) - recall(sets[i], fits[i]) for i in rows]),
+        "unrefused_recall": mean([recall(unrefused[i], fits[i]) for i in rows]),
+        "unrefused_size": mean([float(len(one)) for one in unrefused]),
     }
 
 
@@ -171,8 +173,10 @@ def test_the_baselines_are_those_of_evaluate(found: SetReport, chooser: GraphRou
 def test_no_set_is_larger_in_the_mean_than_was_asked(chooser: GraphRouter, labelled: Path) -> None:
     before = 0.0
     for bound in (1.0, 1.03, 1.1, 1.2, 1.37, 1.6, 2.0, 3.0):
-        size = evaluate_sets(chooser, labelled, max_set_size=bound).mean_set_size
+        report = evaluate_sets(chooser, labelled, max_set_size=bound)
+        size = report.mean_set_size
         assert size is not None and before <= size <= bound + 1e-9
+        assert 1.0 <= report.unrefused_size <= bound + 1e-9
         before = size
     assert evaluate_sets(chooser, labelled, max_set_size=1).conflicts == 0.0
     for bad in (0.99, 0.0, -1.0, float("nan"), float("inf")):
