@@ -166,7 +166,7 @@ class Sets:
 
     @property
     def calls(self) -> npt.NDArray[np.int64]:
-        """Agents in each set that was given, or in all if these are larger in the mean. Shapes: ``(sets,)``."""
+        """Agents in each set given, or in all if these are larger in the mean. Shapes: ``(sets,)``."""
         given, every = self.members.sum(axis=1), self.unrefused.sum(axis=1)
         given = given[given > 0]
         return np.asarray(given if len(given) and given.mean() > every.mean() else every)
