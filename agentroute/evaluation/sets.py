@@ -18,10 +18,12 @@ from agentroute.evaluation.collection import Progress
 from agentroute.evaluation.compare import left_out_of_training
 from agentroute.evaluation.set_report import FIGURES, RIVALS, Interval, SetReport
 from agentroute.evaluation.verdict import Rival, decide_sets
+from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import learned_scores
 from agentroute.routing.choose import cluster_of
+from agentroute.routing.deciding import EXACT, SHORTLIST
 from agentroute.routing.growth import BATCH
 from agentroute.routing.policy import Mask, View
 from agentroute.routing.router import GraphRouter
@@ -233,7 +235,7 @@ def _score(
         tell("evaluating", start, len(queries))
         some = queries[start : start + BATCH]
         graphs = builder.build(some)
-        views.append(router.views(graphs))
+        views.append(_narrowed(router.views(graphs), builder, some))
         vectors = np.stack([graph.x["query"][0, :dim] for graph in graphs])
         scores = learned_scores(router, some, vectors, columns) if columns else {}
         ranked = {name: None if s is None else here[s.argmax(axis=1)] for name, s in scores.items()}
@@ -246,6 +248,19 @@ def _score(
     tell("evaluating", len(queries), len(queries))
     whole = {name: None if parts is None else np.concatenate(parts) for name, parts in best.items()}
     return np.concatenate(views, axis=1), whole
+
+
+NEVER = -1e6
+"""Log-odds of an agent that ``route()`` does not look at."""
+
+
+def _narrowed(views: Floats, builder: GraphBuilder, queries: Sequence[Query]) -> Floats:
+    """Leave out whom ``route()`` leaves out of a large team; how it scores the others does not depend on it."""
+    if views.shape[2] > EXACT:
+        for row, query in enumerate(queries):
+            left = np.setdiff1d(np.arange(views.shape[2]), builder.shortlist(query, SHORTLIST))
+            views[:, row, left] = NEVER
+    return views
 
 
 def _judge(
