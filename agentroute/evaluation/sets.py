@@ -255,7 +255,7 @@ NEVER = -1e6
 
 
 def _narrowed(views: Floats, builder: GraphBuilder, queries: Sequence[Query]) -> Floats:
-    """Leave out whom ``route()`` leaves out of a large team; how it scores the others does not depend on it."""
+    """Leave out whom ``route()`` leaves out of a large team; the scores of the others stay as they are."""
     if views.shape[2] > EXACT:
         for row, query in enumerate(queries):
             left = np.setdiff1d(np.arange(views.shape[2]), builder.shortlist(query, SHORTLIST))

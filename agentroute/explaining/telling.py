@@ -18,7 +18,7 @@ _PARTS = {
     "words": "the words of the question",
     "network": "the network's correction",
     "likeness": "likeness of its description and examples",
-    "calibration": "calibration, the same for all",
+    "calibration": "calibration",
 }
 
 
