@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ Mask = npt.NDArray[np.bool_]
 TCAR_SIZE = 1.37
 """Agents in a set of TCAndon-Router, in the mean (arXiv 2601.04544)."""
 
-SIZES: Mapping[str, float | None] = {UNBOUNDED: None, f"size <= {TCAR_SIZE:g}": TCAR_SIZE, "size 1": 1.0}
+SIZES: Mapping[str, float | None] = {UNBOUNDED: None, f"size <= {TCAR_SIZE:g}": TCAR_SIZE}
 """How large sets may be in the mean, by what that is called."""
 
 TIMED = 100
@@ -181,7 +181,14 @@ def with_encoder(router: GraphRouter, embedder: Embedder) -> GraphRouter:
     )
 
 
-def measure(exam: Exam, config: TrainConfig, embedder: str | Embedder, tune: bool, tell: Progress) -> Record:
+def measure(
+    exam: Exam,
+    config: TrainConfig,
+    embedder: str | Embedder,
+    tune: bool,
+    tell: Progress,
+    more: Callable[[GraphRouter, Exam], Record] = lambda router, exam: {},
+) -> Record:
     """Train, time ``route()``, and evaluate the sets at each of ``SIZES``.
 
     Args:
@@ -190,6 +197,7 @@ def measure(exam: Exam, config: TrainConfig, embedder: str | Embedder, tune: boo
         embedder: As for ``train``.
         tune: Whether to tune the encoder.
         tell: Called as the work goes on.
+        more: Measures what else is wanted of the router.
 
     Returns:
         Plain data: the figures, and what they are made of query by query.
@@ -219,6 +227,7 @@ def measure(exam: Exam, config: TrainConfig, embedder: str | Embedder, tune: boo
             },
             "route_ms": speed,
             "ways": ways,
+            **more(router, exam),
             "unseen": _unseen(exam, unseen, per_query[UNBOUNDED]["place"]),
             "per_query": {
                 "cluster": exam.clusters.tolist(),

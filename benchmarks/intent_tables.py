@@ -98,6 +98,8 @@ def _over_whole(runs: Sequence[Record]) -> Record:
         "ways": ways,
         "rankings": {name: mean(found) for name, found in rivals.items()},
         "verdicts": dict(Counter(report["verdict"] for report in reports)),
+        "pleading": _pleading(runs),
+        "crowd": _crowd(runs),
         "unseen": _over_unseen([run for run in runs if run["unseen"]]),
         "seconds": {part: mean([run["seconds"][part] for run in runs]) for part in ("train", "evaluate")},
         "route_ms": {
@@ -105,6 +107,23 @@ def _over_whole(runs: Sequence[Record]) -> Record:
             "each": [run["route_ms"] for run in runs],
         },
     }
+
+
+def _pleading(runs: Sequence[Record]) -> Record:
+    found = [run["pleading"] for run in runs if "pleading" in run]
+    return {
+        card: {way: mean([one[card][way] for one in found]) for way in found[0][card]}
+        for card in (found[0] if found else {})
+    }
+
+
+def _crowd(runs: Sequence[Record]) -> Record:
+    found = [run["crowd"] for run in runs if "crowd" in run]
+    if not found:
+        return {}
+    shares = {name: mean([one[name] for one in found]) for name in ("recall", "fitting")}
+    times = {part: mean([one["route_ms"][part] for one in found]) for part in ("p50", "p95")}
+    return {**{name: found[0][name] for name in ("agents", "queries")}, **shares, **times}
 
 
 def _figures(found: Record, way: str) -> dict[str, Part]:
@@ -226,6 +245,8 @@ def markdown(summary: Mapping[str, Record], failed: Sequence[Record], command: s
         parts.append(_never_seen(unseen, command))
     if curves := {name: one[CURVE] for name, one in summary.items() if CURVE in one}:
         parts.append(_onboarding(curves, f"{command} --curve"))
+    if stressed := {name: one for name, one in whole.items() if one["crowd"]}:
+        parts += [_pleas(stressed, f"{command} --stress"), _crowds(stressed, f"{command} --stress")]
     if whole:
         parts.append(_times(whole, command))
     return page([*parts, *not_measured(failed)])
@@ -347,6 +368,40 @@ def _how(step: str, given: float | None) -> str:
         return "trained with them"
     fewer = f" ({given:.0f} there)" if given < int(step) else ""
     return f"{step} examples{fewer}"
+
+
+def _pleas(summary: Mapping[str, Record], command: str) -> str:
+    rows = [
+        [name, card, *(_share(found[way]) for way in ("as it is", "damped"))]
+        for name, one in summary.items()
+        for card, found in one["pleading"].items()
+    ]
+    note = (
+        "A newcomer joins whose card says nothing of what it can do. Share of the held-out queries on which "
+        "it is ranked first, when its card is read as it is, and as routers read it: without what pleads, "
+        "and with few of many keywords."
+    )
+    header = ("utterances", "card", "takes, read as it is", "takes, damped")
+    return section("Cards that plead", header, rows, note, command)
+
+
+def _crowds(summary: Mapping[str, Record], command: str) -> str:
+    rows = [
+        [
+            name,
+            f"{one['crowd']['agents']:,}",
+            f"{one['crowd']['queries']:,}",
+            *(_share(one["crowd"][figure]) for figure in ("recall", "fitting")),
+            *(f"{one['crowd'][part]:.1f}" for part in ("p50", "p95")),
+        ]
+        for name, one in summary.items()
+    ]
+    note = (
+        "The agents among made-up ones, half of which vary a real card. Kept: the best-ranked of all is on "
+        "the shortlist; fitting kept: one that fits is. `route()` is timed with the vectors at hand."
+    )
+    header = ("utterances", "agents", "queries", "kept", "fitting kept", "route() p50 ms", "p95 ms")
+    return section("Ten thousand agents", header, rows, note, command)
 
 
 def _times(summary: Mapping[str, Record], command: str) -> str:

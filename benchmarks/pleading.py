@@ -16,7 +16,7 @@ from agentroute.registry.cards import sober
 from agentroute.routing.router import GraphRouter
 from agentroute.types import AgentSpec
 
-MOST = 500
+MOST = 250
 """Utterances that are ranked with each card."""
 
 NAME = "pleading"
