@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from agentroute.evaluation.set_report import SetReport
 from agentroute.evaluation.sets import WIDER, Sets, evaluate_sets, figures_of
 from agentroute.knowledge.cache import CachedEmbedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
+from agentroute.outcomes.jsonl import Problems
+from agentroute.outcomes.utterances import UtteranceFolder
 from agentroute.routing.choose import cluster_of
 from agentroute.routing.fit import TrainConfig
 from agentroute.routing.growth import BATCH
@@ -96,6 +98,15 @@ class Exam:
         """Tell which queries some of these agents fit, and nobody else. Shapes: ``(queries,)``."""
         among = np.isin(self.table.agent_ids, agents)
         return np.asarray(self.fits[:, among].any(axis=1) & ~self.fits[:, ~among].any(axis=1))
+
+
+def without_history(folder: UtteranceFolder) -> UtteranceFolder:
+    """Return the same utterances as if nothing had been said before."""
+    alone = {
+        name: replace(record, query=replace(record.query, history=()))
+        for name, record in folder.queries.items()
+    }
+    return UtteranceFolder(folder.path, folder.registry, alone, Problems())
 
 
 def fitting(table: OutcomeTable) -> Mask:

@@ -21,6 +21,9 @@ from agentroute.evaluation.set_report import RIVALS
 CURVE = "curve"
 """The training without some agents, among the changes."""
 
+DEAF = "no history"
+"""The training on utterances without their earlier turns, among the changes."""
+
 TRAINED = "trained"
 """The whole router, which learned from all utterances of the newcomers, among the steps."""
 
@@ -71,9 +74,12 @@ def summarize(runs: Sequence[Record]) -> dict[str, Record]:
         mine = sorted((run for run in runs if run["set"] == name), key=lambda run: run["seed"])
         whole = [run for run in mine if run["change"] == WHOLE]
         curve = [run for run in mine if run["change"] == CURVE]
+        deaf = [run for run in mine if run["change"] == DEAF]
         found[name] = {}
         if whole:
             found[name] |= _over_whole(whole)
+        if deaf:
+            found[name][DEAF] = _over_whole(deaf)
         if curve:
             found[name][CURVE] = _over_curve(curve, {run["seed"]: run for run in whole})
     return found
@@ -241,6 +247,8 @@ def markdown(summary: Mapping[str, Record], failed: Sequence[Record], command: s
     whole = {name: one for name, one in summary.items() if "ways" in one}
     if whole:
         parts += [_sets(whole, command), _rankings(whole, command)]
+    if deaf := {name: one for name, one in whole.items() if DEAF in one}:
+        parts.append(_histories(deaf, f"{command} --history"))
     if unseen := {name: one["unseen"] for name, one in whole.items() if one["unseen"]}:
         parts.append(_never_seen(unseen, command))
     if curves := {name: one[CURVE] for name, one in summary.items() if CURVE in one}:
@@ -293,6 +301,21 @@ def _sets(summary: Mapping[str, Record], command: str) -> str:
     )
     header = (*header, "oos recall", "oos precision", "TCAR")
     return section("Sets", header, rows, note, command)
+
+
+_HEARD = ("top1", "set_recall", "unrefused_recall", "mean_set_size")
+
+
+def _histories(summary: Mapping[str, Record], command: str) -> str:
+    rows = []
+    for name, one in summary.items():
+        for what, run in (("with them", one), ("without", one[DEAF])):
+            for way, found in run["ways"].items():
+                if "error" not in found:
+                    rows.append([name, what, way, *(_figure(found[figure]) for figure in _HEARD)])
+    note = "The same utterances, trained on and judged with their last two earlier turns, and without any."
+    header = ("utterances", "earlier turns", "bound", "top-1", "set recall", "with none refused", "mean size")
+    return section("Earlier turns", header, rows, note, command)
 
 
 def _rankings(summary: Mapping[str, Record], command: str) -> str:

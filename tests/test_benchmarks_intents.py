@@ -354,3 +354,22 @@ def test_pleading_cards_and_a_crowd_are_measured_on_real_choices(bench: Any, hom
     assert 0.0 < made["route_ms"]["p50"] <= made["route_ms"]["p95"]
     team = crowd.joined_by(exam.table.agents, 0, 300)
     assert len({spec.id for spec in team}) == 300 and team[: len(exam.table.agents)] == exam.table.agents
+
+
+def test_without_history_the_same_utterances_are_measured(bench: Any, home: Path, tmp_path: Path) -> None:
+    source, told = home / "errands", tmp_path / "told"
+    told.mkdir()
+    (told / "agents.yaml").write_text((source / "agents.yaml").read_text())
+    rows = [json.loads(line) for line in (source / "all.utterances.jsonl").read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row["history"] = [f"user: before {number}"]
+    (told / "all.utterances.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "intents.json"
+    said = ran("intents.py", "--data", told, "--json", out, *QUICK, "--history", "--seeds", "0")
+    assert [run["change"] for run in read(out)["runs"]] == ["agentroute", "no history"]
+    assert "| told | without | unbounded |" in said.stdout and "## Earlier turns" in said.stdout
+    measuring = bench["intent_measuring"]
+    folder = OutcomeFolder.open(told)
+    alone = measuring.without_history(folder)
+    assert all(not record.query.history for record in alone.queries.values())
+    assert all(record.query.history for record in folder.queries.values())

@@ -58,6 +58,9 @@ LABEL_WEIGHT = 1.0
 LABEL_ROWS = 4_096
 """Utterances in one pass. Their graphs have a hundred agents each, and few passes are enough."""
 
+LABEL_PATIENCE = 160
+"""Steps without a better validation loss after which training on utterances ends."""
+
 CHOOSING = 4
 """One part in so many of the queries is left out to choose how far words are believed."""
 
@@ -116,7 +119,12 @@ def train(
     if opened.labelled:
         table = table.take(_still_labelled(table))
         config = replace(
-            config, labels=True, listwise=LABEL_WEIGHT, call_price=AGENT_PRICE, pass_rows=LABEL_ROWS
+            config,
+            labels=True,
+            listwise=LABEL_WEIGHT,
+            call_price=AGENT_PRICE,
+            pass_rows=LABEL_ROWS,
+            patience=min(config.patience, LABEL_PATIENCE),
         )
     _check(table, opened)
     split = split_queries(table.queries, config.seed, held_out)
