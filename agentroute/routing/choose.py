@@ -61,15 +61,23 @@ class Calibration:
         trust: Which view to take, up to ``VIEWS - 1``, the network itself.
         scale: Factor on the log-odds; below 1 where they are too sure.
         shift: Added to the log-odds.
+        network: Scale and shift of the last view, for newcomers, who stand in no other: so that all are
+            chances on one scale.
     """
 
     trust: int = VIEWS - 1
     scale: float = 1.0
     shift: float = 0.0
+    network: tuple[float, float] = (1.0, 0.0)
 
     def __call__(self, views: Floats) -> Floats:
         """Return calibrated log-odds. Shapes: ``(VIEWS, ..., agents)`` to ``(..., agents)``."""
-        return np.asarray(self.scale * views[self.trust] + self.shift, dtype=np.float32)
+        said = self.scale * views[self.trust] + self.shift
+        new = np.isnan(said)
+        if new.any():
+            scale, shift = self.network
+            said = np.where(new, scale * views[-1] + shift, said)
+        return np.asarray(said, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +147,9 @@ class Setting:
         return cls(
             policy=make_policy(data["policy"]),
             rounds=data["rounds"],
-            calibration=Calibration(**data["calibration"]),
+            calibration=Calibration(
+                **{name: tuple(v) if isinstance(v, list) else v for name, v in data["calibration"].items()}
+            ),
             score=data["score"],
             calls=data["calls"],
             cost_usd=data["cost_usd"],
@@ -164,7 +174,8 @@ def calibrate(views: Floats, score: Floats, trust: int) -> Calibration:
     """
     ran = ~np.isnan(score)
     scale, shift = platt(views[trust][ran], score[ran])
-    return Calibration(trust=trust, scale=scale, shift=shift)
+    last = (scale, shift) if trust == VIEWS - 1 else platt(views[-1][ran], score[ran])
+    return Calibration(trust=trust, scale=scale, shift=shift, network=last)
 
 
 def platt(logits: Table, target: Table) -> tuple[float, float]:

@@ -33,6 +33,7 @@ class TrainConfig:
         seed: Decides the split and every random choice; the same seed gives the same weights, bit for bit.
         epochs: Passes over the training part, at most; validation decides which one is kept.
         patience: Steps without a better validation loss before training ends; whole passes are run.
+        pass_rows: Queries in one pass, at most; of more, every pass draws others.
         batch_size: Queries in one step.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
@@ -53,6 +54,7 @@ class TrainConfig:
     seed: int = 0
     epochs: int = 200
     patience: int = 240
+    pass_rows: int = 1_000_000
     batch_size: int = 128
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -109,25 +111,27 @@ def fit(
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        chance = order.random
+        # Where nobody answers, all rounds look alike.
+        rounds = VALIDATION_ROUNDS if graphs.has_answers else 1
+
+        def batch(rows: Indices) -> HeteroData:
+            answered = partial_round(score[rows], order.random) if graphs.has_answers else None
+            return to_hetero(graphs.batch(rows, answered))
+
         held = [
-            (
-                to_hetero(graphs.batch(part, partial_round(score[part], chance))),
-                torch.from_numpy(score[part]),
-            )
+            (batch(part), torch.from_numpy(score[part]))
             for part in (held_out[i : i + 256] for i in range(0, len(held_out), 256))
-            for _ in range(VALIDATION_ROUNDS)
+            for _ in range(rounds)
         ]
         best, best_weights, passes = float("inf"), model.state_dict(), 0
         history: list[dict[str, float]] = []
         since = 0
         for epoch in range(config.epochs):
             model.train()
-            total, shuffled = 0.0, order.permutation(rows)
-            for start in range(0, len(rows), config.batch_size):
+            total, shuffled = 0.0, order.permutation(rows)[: config.pass_rows]
+            for start in range(0, len(shuffled), config.batch_size):
                 taken = shuffled[start : start + config.batch_size]
-                answered = partial_round(score[taken], chance)
-                data = _hide(to_hetero(graphs.batch(taken, answered)), len(taken), config.hide_record)
+                data = _hide(batch(taken), len(taken), config.hide_record)
                 loss = _loss(model(data), data, torch.from_numpy(score[taken]), config)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -135,7 +139,7 @@ def fit(
                 optimizer.step()
                 total += loss.item() * len(taken)
             tell("training", epoch + 1, config.epochs)
-            history.append({"train": round(total / len(rows), 5)})
+            history.append({"train": round(total / len(shuffled), 5)})
             if not held:
                 continue
             model.eval()
@@ -143,7 +147,7 @@ def fit(
                 losses = [float(_loss(model(data), data, aim, config)) * len(aim) for data, aim in held]
             validation = sum(losses) / sum(len(aim) for _, aim in held)
             history[-1]["validation"] = round(validation, 5)
-            since += -(-len(rows) // config.batch_size)
+            since += -(-len(shuffled) // config.batch_size)
             if validation < best - 1e-5:
                 best, since, passes = validation, 0, epoch + 1
                 best_weights = {name: value.clone() for name, value in model.state_dict().items()}

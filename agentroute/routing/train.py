@@ -27,6 +27,7 @@ from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
+from agentroute.knowledge.terms import Counted
 from agentroute.outcomes import OOS, OutcomeFolder, OutcomeTable
 from agentroute.routing.choose import Calibration, Setting, best, settings
 from agentroute.routing.fit import (
@@ -61,6 +62,12 @@ PART_PATIENCE = 8
 
 LABEL_WEIGHT = 1.0
 """Weight of the ranking loss where scores are labels."""
+
+LABEL_ROWS = 4_096
+"""Utterances in one pass. Their graphs have a hundred agents each, and few passes are enough."""
+
+LABEL_PATIENCE = 160
+"""Steps without a better validation loss after which training on utterances ends."""
 
 CHOOSING = 4
 """One part in so many of the queries is left out to choose how far words are believed."""
@@ -119,7 +126,14 @@ def train(
     table = opened.table(each_run=True).without((*without, *sparse))
     if opened.labelled:
         table = table.take(_still_labelled(table))
-        config = replace(config, labels=True, listwise=LABEL_WEIGHT, call_price=AGENT_PRICE)
+        config = replace(
+            config,
+            labels=True,
+            listwise=LABEL_WEIGHT,
+            call_price=AGENT_PRICE,
+            pass_rows=LABEL_ROWS,
+            patience=min(config.patience, LABEL_PATIENCE),
+        )
     _check(table, opened)
     split = split_queries(table.queries, config.seed, held_out)
     if opened.labelled:
@@ -150,7 +164,7 @@ def train(
     builder = GraphBuilder(
         Team.build(table.agents, encoder), encoder, finder, record, read_answers=config.answer_vectors
     )
-    graphs = grow_all(builder, _cross_fitted(builder, learned, config.seed, ridge), learned)
+    graphs = grow_all(builder, _cross_fitted(builder, learned, examples, config.seed, ridge), learned)
     gnn_config = GNNConfig(embedding=encoder.dim, **dict(config.network))
     if small:
         judged = learned
@@ -341,12 +355,12 @@ def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> 
 
 def _examples(record: TrackRecord, table: OutcomeTable) -> Examples:
     """Return what words are learned from: the queries that the record holds."""
-    texts = [query_text(row.query) for row in table.queries]
+    texts = Counted.of([query_text(row.query) for row in table.queries])
     return Examples(texts, record.vectors, record.task, len(record.tasks), record.score, record.mean)
 
 
 def _cross_fitted(
-    builder: GraphBuilder, table: OutcomeTable, seed: int, ridge: float
+    builder: GraphBuilder, table: OutcomeTable, examples: Examples, seed: int, ridge: float
 ) -> list[KnowledgeGraph]:
     """Build each training query's graph from the record of the other parts, where its own outcome is not."""
     record = builder.record
@@ -356,7 +370,8 @@ def _cross_fitted(
     for part in folds(table.queries, seed, FOLDS if len(table) < MANY else FOLDS_OF_MANY):
         rest = np.setdiff1d(everyone, part)
         others = record.take(rest)
-        others = replace(others, regression=fit_regression(_examples(others, table.take(rest)), ridge))
+        known = replace(examples.take(rest), mean=others.mean)
+        others = replace(others, regression=fit_regression(known, ridge))
         made = _graphs(replace(builder, record=others), table.take(part))
         graphs |= dict(zip(part.tolist(), made, strict=True))
     return [graphs[row] for row in everyone.tolist()]

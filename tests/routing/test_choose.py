@@ -81,7 +81,7 @@ def test_trust_takes_a_view_and_nothing_else():
         np.testing.assert_allclose(Calibration(trust, 2.0, 1.0)(seen), 2.0 * seen[trust] + 1.0, atol=1e-6)
         assert Calibration(trust)(seen[:, 0]).shape == (3,)  # one query, as a run sees it
         other = seen + 100.0
-        other[trust] = seen[trust]
+        other[trust], other[-1] = seen[trust], seen[-1]  # the last one is for newcomers
         score = drawn(np.random.default_rng(trust), seen[trust])
         assert calibrate(other, score, trust) == calibrate(seen, score, trust)
         assert calibrate(seen, score, trust).trust == trust
