@@ -70,6 +70,12 @@ class Calibration:
     shift: float = 0.0
     network: tuple[float, float] = (1.0, 0.0)
 
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Calibration:
+        """Read what ``dataclasses.asdict`` gave, after it has been JSON, where a pair is a list."""
+        scale, shift = data.get("network", (1.0, 0.0))
+        return cls(**{**data, "network": (scale, shift)})
+
     def __call__(self, views: Floats) -> Floats:
         """Return calibrated log-odds. Shapes: ``(VIEWS, ..., agents)`` to ``(..., agents)``."""
         said = self.scale * views[self.trust] + self.shift
@@ -147,9 +153,7 @@ class Setting:
         return cls(
             policy=make_policy(data["policy"]),
             rounds=data["rounds"],
-            calibration=Calibration(
-                **{name: tuple(v) if isinstance(v, list) else v for name, v in data["calibration"].items()}
-            ),
+            calibration=Calibration.from_plain(data["calibration"]),
             score=data["score"],
             calls=data["calls"],
             cost_usd=data["cost_usd"],
