@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -33,6 +34,27 @@ def test_well_behaved_models_answer() -> None:
         assert said(ask(server, "say:a:b")) == "a:b"
     with LoopbackServer(replies=str.upper) as server:
         assert said(ask(server, "ok", "loud")) == "LOUD"
+
+
+def test_models_of_ones_own_say_what_they_are_told() -> None:
+    models: dict[str, Any] = {"500": "fine", "a/b": lambda body: body["messages"][0]["content"] * 2}
+    with LoopbackServer(models=models) as server:
+        assert said(ask(server, "500")) == "fine"
+        assert said(ask(server, "a/b", "ha")) == "haha"
+        models["a/b"] = lambda body: {"role": "assistant", "content": None, "refusal": "no"}
+        assert ask(server, "a/b").json()["choices"][0]["message"]["refusal"] == "no"
+        assert "fine" in "".join(
+            json.loads(line)["choices"][0]["delta"].get("content", "")
+            for line in streamed(server, "500")
+            if line != "[DONE]"
+        )
+
+
+def test_too_long_a_context_is_refused() -> None:
+    with LoopbackServer() as server:
+        assert ask(server, "context:100").status_code == 200
+        response = ask(server, "context:100", "x" * 100)
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
 def test_requests_are_recorded_as_they_came() -> None:
@@ -148,7 +170,7 @@ def test_every_behaviour_is_in_the_table() -> None:
     table = "\n".join(line[:21] for line in (wall.__doc__ or "").splitlines() if line.startswith("``"))
     named = set(re.findall(r"``([a-z]+\d*)", table))
     known = {*misbehaving.FAULTS, *completions.SHAPES}
-    assert named == known | {"ok", "echo", "say", "tool", "noeffort", "mix", "flaky"}
+    assert named == known | {"ok", "echo", "say", "tool", "noeffort", "context", "mix", "flaky"}
     assert {*misbehaving.MIXED} <= {*known, "429", "500", "503"}
 
 

@@ -19,7 +19,11 @@ from agentroute.testing.completions import SHAPES, completion, embeddings, quest
 from agentroute.testing.misbehaving import FAULTS, MIXED
 from agentroute.testing.streaming import events
 
+Scripted = str | Callable[[dict[str, Any]], str | dict[str, Any]]
+"""What a model says: a text, or a function of the request that gives a text or a whole message."""
+
 _STATUS = re.compile(r"([45]\d\d)(-after|-date)?")
+TOO_LONG = "context_length_exceeded"
 _GLANCE_S = 0.2  # how often a silent handler looks whether anybody still waits
 _PEEK = socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)
 
@@ -61,15 +65,18 @@ class Server(ThreadingHTTPServer):
 
     Args:
         record: Takes what is asked.
-        reply: What ``ok`` answers to a question.
+        models: What models of these names say.
+        reply: What all others say to a question.
         seed: Decides which requests of a ``mix`` go wrong, and how.
     """
 
     daemon_threads = False  # closing joins every handler: none outlives the ``with`` block
     request_queue_size = 1024
 
-    def __init__(self, record: Record, reply: Callable[[str], str], seed: int) -> None:
-        self.record, self.reply, self.seed = record, reply, seed
+    def __init__(
+        self, record: Record, models: Mapping[str, Scripted], reply: Callable[[str], str], seed: int
+    ) -> None:
+        self.record, self.models, self.reply, self.seed = record, models, reply, seed
         self.closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
@@ -153,7 +160,9 @@ class Handler(BaseHTTPRequestHandler):
             name: One of the wall's table.
             rest: What followed the name's colon.
         """
-        if name in FAULTS:
+        if self.body.get("model") in self.server.models:
+            self._say(completion(self.body, self.message(name, rest)))
+        elif name in FAULTS:
             FAULTS[name](self, rest)
         elif found := _STATUS.fullmatch(name):
             wait = {"-after": rest, "-date": formatdate(time() + float(rest or 0), usegmt=True)}
@@ -163,13 +172,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send(embeddings(self.body))
         elif name == "noeffort" and "reasoning_effort" in self.body:
             self.fail(400, "Unsupported parameter: 'reasoning_effort' is not supported with this model.")
+        elif name == "context" and len(json.dumps(self.body["messages"])) > int(rest):
+            self.fail(400, f"This model's maximum context length is {rest} characters.", code=TOO_LONG)
         else:
             shape = SHAPES.get(name)
-            reply = shape(self.body) if shape else completion(self.body, self.message(name, rest))
-            if self.streaming and isinstance(reply, dict):
-                self.stream(reply)
-            else:
-                self.send(reply)
+            self._say(shape(self.body) if shape else completion(self.body, self.message(name, rest)))
+
+    def _say(self, reply: Any) -> None:
+        if self.streaming and isinstance(reply, dict):
+            self.stream(reply)
+        else:
+            self.send(reply)
 
     @property
     def streaming(self) -> bool:
@@ -177,7 +190,10 @@ class Handler(BaseHTTPRequestHandler):
         return bool(self.body.get("stream"))
 
     def message(self, name: str, rest: str) -> dict[str, Any]:
-        """Return the assistant's message of a well-behaved model."""
+        """Return the assistant's message of a model that answers."""
+        if scripted := self.server.models.get(self.body.get("model", "")):
+            said = scripted(self.body) if callable(scripted) else scripted
+            return {"role": "assistant", "content": said} if isinstance(said, str) else said
         last = (self.body.get("messages") or [{}])[-1]
         if name == "tool" and last.get("role") != "tool":
             tool, _, arguments = rest.partition(":")
@@ -251,6 +267,10 @@ class Handler(BaseHTTPRequestHandler):
             self.chunk(part)
         self.chunk(b"")
 
-    def fail(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def fail(
+        self, status: int, message: str, headers: Mapping[str, str] | None = None, code: str | None = None
+    ) -> None:
         """Write an error in OpenAI's shape."""
-        self.send({"error": {"message": message, "type": "wall", "code": str(status)}}, status, headers)
+        self.send(
+            {"error": {"message": message, "type": "wall", "code": code or str(status)}}, status, headers
+        )

@@ -15,6 +15,7 @@ Answers
 ``say:TEXT``         TEXT
 ``tool:NAME:JSON``   a call of tool NAME with JSON; after the tool's message, that message's text
 ``noeffort``         as ``ok``, but 400 when the request has a ``reasoning_effort``
+``context:N``        as ``ok``, but 400 when the messages have more than N characters as JSON
 ``parts``            content is a list of parts
 ``zipped``           an honest answer, gzip-compressed
 ``slow:S``           as ``ok``, after S seconds
@@ -87,7 +88,7 @@ import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from agentroute.testing.serving import Record, Recorded, Server
+from agentroute.testing.serving import Record, Recorded, Scripted, Server
 
 __all__ = ["LoopbackServer", "Recorded"]
 
@@ -99,6 +100,8 @@ class LoopbackServer:
 
     Args:
         replies: What ``ok`` answers: a question-to-text mapping, or a function of the question.
+        models: What models of these names say instead, by name: a text, or a function of the request's body
+            that gives a text or a whole message. It may be changed while the server runs.
         seed: Decides which requests of a ``mix`` go wrong, and how: the n-th request for a model name has the
             same fate every time.
 
@@ -108,8 +111,15 @@ class LoopbackServer:
         True
     """
 
-    def __init__(self, replies: Replies | None = None, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        replies: Replies | None = None,
+        *,
+        models: Mapping[str, Scripted] | None = None,
+        seed: int = 0,
+    ) -> None:
         self._record, self._replies, self._seed = Record(), replies, seed
+        self._models: Mapping[str, Scripted] = {} if models is None else models
         self._server: Server | None = None
 
     @property
@@ -125,7 +135,7 @@ class LoopbackServer:
         return f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def __enter__(self) -> LoopbackServer:
-        self._server = Server(self._record, self._reply, self._seed)
+        self._server = Server(self._record, self._models, self._reply, self._seed)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
