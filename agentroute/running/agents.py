@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from agentroute.errors import AgentRouteError
+from agentroute.running.cleaning import clean
 from agentroute.running.client import ClientError
 from agentroute.running.interrupts import may_be_users
 from agentroute.running.steps import Steps
@@ -192,7 +193,7 @@ def _checked(spec: AgentSpec, answer: object) -> Answer:
     """Hold an agent to its word: plain text under its own name, or a reason."""
     if not isinstance(answer, Answer) or not isinstance(answer.text, str):
         return Answer(agent=spec.id, status="failed", error=f"gave {type(answer).__name__}, not an Answer")
-    text = _cleaned(answer.text)
+    text = clean(answer.text)
     if answer.status == "ok" and not text.strip():
         return replace(answer, agent=spec.id, text="", status="skipped", error="declined")
     if len(text) > MAX_ANSWER_CHARS:
@@ -203,15 +204,8 @@ def _checked(spec: AgentSpec, answer: object) -> Answer:
     return answer
 
 
-def _cleaned(text: str) -> str:
-    """Take out what UTF-8 or a database cannot hold."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
 def _one_line(error: object) -> str:
-    line = " ".join(_cleaned(words_of(error)).split())
+    line = " ".join(clean(words_of(error)).split())
     return line if len(line) <= 300 else f"{line[:299]}…"
 
 

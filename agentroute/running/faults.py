@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Literal
 
+from agentroute.running.cleaning import clean
 from agentroute.types import Usage
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ ErrorKind = Literal[
 
 MESSAGE_CHARS = 300
 _NOTHING = Usage()
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_BAD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 _SECRET_CHARS = 8  # a shorter value is no secret, and would tear holes into ordinary words
 
@@ -56,19 +55,6 @@ class ClientError(Exception):
         self.kind, self.message, self.usage = kind, message, usage
         self.attempts, self.retry_after_s = attempts, retry_after_s
         super().__init__(message)
-
-
-def clean(text: str) -> str:
-    """Take out what does not belong in text.
-
-    Args:
-        text: Text from outside.
-
-    Returns:
-        The text without escape sequences, control characters other than tab and line ends, direction
-        overrides, and halves of surrogate pairs.
-    """
-    return _BAD.sub("", _ANSI.sub("", text))
 
 
 def unknown(requests: int) -> Usage:

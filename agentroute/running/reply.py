@@ -10,7 +10,8 @@ import json
 import math
 from typing import Any
 
-from agentroute.running.faults import ClientError, clean
+from agentroute.running.cleaning import clean
+from agentroute.running.faults import ClientError
 from agentroute.types import EFFORTS, ChatReply, Effort, Price, ToolCall, Usage
 
 MAX_TOKENS_BELIEVED = 10_000_000

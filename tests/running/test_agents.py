@@ -84,7 +84,7 @@ def calls(*made: tuple[str, str], text: str = "") -> ChatReply:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("good", "good: why?"), ("good_async", "async: why?"), ("dirty", "ab?c")]
+    ("name", "text"), [("good", "good: why?"), ("good_async", "async: why?"), ("dirty", "abc")]
 )
 async def test_a_function_answers(name: str, text: str) -> None:
     answer = await ask(function(name, price=Price(call=0.25)))

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentroute.running.cleaning import clean
 from agentroute.running.client import ClientError, LiteLLMClient
-from agentroute.running.faults import MESSAGE_CHARS, clean, one_line
+from agentroute.running.faults import MESSAGE_CHARS, one_line
 from agentroute.running.reply import believable_cost, cost_of
 from agentroute.testing import LoopbackServer
 from agentroute.types import ChatReply, ChatRequest, Price, Usage
