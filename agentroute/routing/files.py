@@ -44,7 +44,7 @@ def save(folder: str | os.PathLike[str], manifest: Mapping[str, Any], tensors: T
         StorageError: The disk refused; an older file is intact.
     """
     home = Path(folder)
-    if home.exists() and not home.is_dir():
+    if os.path.exists(home) and not os.path.isdir(home):
         raise RouterFileError(f"{home} is a file; a router is saved into a folder: give another --out")
     return write(home / FILE_NAME, manifest, tensors)
 
@@ -121,7 +121,8 @@ def load(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Tensors]:
         RouterFileError: It is missing, damaged, of a newer format, or holds numbers that are not finite.
     """
     path = Path(folder)
-    return read(path / FILE_NAME if path.is_dir() else path, folder)
+    # A folder whose parents may not be entered is told of when the file in it is read.
+    return read(path / FILE_NAME if os.path.isdir(path) else path, folder)
 
 
 def read(path: Path, given: str | os.PathLike[str] | None = None) -> tuple[dict[str, Any], Tensors]:
