@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from agentroute.errors import AgentRouteError
 from agentroute.running.cleaning import clean
 from agentroute.running.client import ClientError
+from agentroute.running.faults import one_line
 from agentroute.running.interrupts import may_be_users
 from agentroute.running.steps import Steps
 from agentroute.running.tally import BUDGET, Tally, own_usage
@@ -205,8 +206,7 @@ def _checked(spec: AgentSpec, answer: object) -> Answer:
 
 
 def _one_line(error: object) -> str:
-    line = " ".join(clean(words_of(error)).split())
-    return line if len(line) <= 300 else f"{line[:299]}…"
+    return one_line(words_of(error))
 
 
 def problem(answer: Answer) -> str | None:
