@@ -143,7 +143,8 @@ def read(path: Path, given: str | os.PathLike[str] | None = None) -> tuple[dict[
 
     remedy = "train it again with 'agentroute train FOLDER --out ROUTER'"
     try:
-        data = path.read_bytes()
+        # Reading a pipe or a device might never end.
+        data = path.read_bytes() if path.is_file() or not path.exists() else b""
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise RouterFileError(f"{given or path}: no router to read there ({why}); {remedy}") from None

@@ -31,8 +31,8 @@ _FREE = {"ollama"}
 litellm.suppress_debug_info = True
 litellm.telemetry = False
 litellm.drop_params = False
-# At level DEBUG they write down whole prompts and answers. Who wants that asks for it by the logger's name: it
-# must not come with a root logger that is turned up.
+# At level DEBUG they write down whole prompts and answers. Who wants that asks for it by the logger's name;
+# it must not come with a root logger that is turned up.
 for _name in ("LiteLLM", "openai"):
     if logging.getLogger(_name).level == logging.NOTSET:
         logging.getLogger(_name).setLevel(logging.WARNING)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from faults.payloads import FAMILIES, MARK, PAYLOADS
+from faults.planted import PLANTED
 
 from agentroute import AgentRoute
 from agentroute.registry import AgentRegistry
@@ -34,24 +35,12 @@ WEIGHTS = {"a": 0.5, "b": 0.3, "c": 0.2}
 CLEAN = {"a": "Paris", "b": "Rome", "c": "Lyon"}
 POSITIONS = {
     "heaviest": "a",
-    "lightest": "b",
+    "lighter": "b",
     "every agent": "abc",
     "a tool's result": "t",
     "the refiner": "r",
 }
 SECRET = "canary-5e1f7d3b9a"
-
-PLANTED: dict[str, str] = {}
-"""What the tool finds, by its word."""
-
-
-def lookup(word: str) -> str:
-    """Look a word up.
-
-    Args:
-        word: The word.
-    """
-    return PLANTED.get(word, CLEAN["c"])
 
 
 def team(client: Any = None, base: str | None = None) -> AgentRoute:
@@ -69,7 +58,7 @@ def team(client: Any = None, base: str | None = None) -> AgentRoute:
             **more,
         )
 
-    tooled = row("c", strategy="react", tools=("faults.test_injection:lookup",), max_steps=3)
+    tooled = row("c", strategy="react", tools=("faults.planted:lookup",), max_steps=3)
     refiner = RefinerSpec(kind="llm", model="openai/r", api_base=base, price=Price(call=0.01), max_tokens=500)
     registry = AgentRegistry.from_specs((row("a"), row("b"), tooled), refiner=refiner)
     limits = Limits(max_cost_usd=1.0, max_rounds=2)
@@ -152,6 +141,10 @@ async def runs(poisoned: str, texts: list[str]) -> Found:
     if poisoned == "t":
         PLANTED.update({f"#{number}": f"{text} (tool)" for number, text in enumerate(texts)})
     results = await asyncio.gather(*(crew.arun(f"Where is it? #{n}") for n in range(len(texts))))
+    told = [request for request in client.requests if MARK in str(request.messages)]
+    # Those that hold it far behind are cut before.
+    least = len(texts) - len(FAMILIES["long"]) if poisoned.strip("r") else 0
+    assert len(told) >= least, "every payload reached the refiner's data"
     calls: list[list[tuple[object, ...]]] = [[] for _ in texts]
     for request in client.requests:
         number = int(re.findall(r"#(\d+)", str(request.messages))[0])

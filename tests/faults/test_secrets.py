@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,20 +30,6 @@ CANARY = {
 }  # fmt: skip
 
 
-def fails(question: str) -> str:
-    """Raise with a secret of the environment in the message, as careless code does."""
-    raise ValueError(f"cannot connect to db with password {os.environ['DB_PASSWORD']}")
-
-
-def fetch(word: str) -> str:
-    """Fail with a secret in the message.
-
-    Args:
-        word: Anything.
-    """
-    raise RuntimeError(f"refused: {os.environ['TOOL_TOKEN']}")
-
-
 TEAM = """
 version: 1
 defaults: {{api_base: "{base}", timeout_s: 5, api_key_env: CANARY_API_KEY}}
@@ -54,8 +39,8 @@ agents:
   - {{id: broken, kind: llm, description: Broken., model: openai/500}}
   - {{id: odd, kind: llm, description: Odd., model: openai/html}}
   - {{id: tooled, kind: llm, description: Tooled., model: 'openai/tool:fetch:{{"word":"x"}}',
-     strategy: react, tools: ["faults.test_secrets:fetch"]}}
-  - {{id: careless, kind: function, description: Careless., function: "faults.test_secrets:fails"}}
+     strategy: react, tools: ["faults.planted:fetch"]}}
+  - {{id: careless, kind: function, description: Careless., function: "faults.planted:fails"}}
 refiner: {{kind: llm, model: openai/500, api_base: "{base}", api_key_env: CANARY_API_KEY}}
 """
 
