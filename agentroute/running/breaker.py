@@ -46,6 +46,9 @@ class Breaker:
         self._lock = threading.Lock()
         self._health: dict[str, _Health] = {}
 
+    def __reduce__(self) -> tuple[type[Breaker], tuple[int, float]]:
+        return Breaker, (self.failures, self.wait_s)  # a copy of a team begins without a past
+
     def left_out(self, agent: str) -> str | None:
         """Say why an agent is left alone now, or return ``None``."""
         with self._lock:
@@ -55,7 +58,9 @@ class Breaker:
             wait = health.until - self._clock()
             if wait <= 0 and not health.probing:
                 return None
-            when = "being tried by another run" if health.probing else f"tried again in {max(1, round(wait))} s"
+            when = (
+                "being tried by another run" if health.probing else f"tried again in {max(1, round(wait))} s"
+            )
             return f"left out: it failed {health.failures} times in a row; {when}"
 
     def enter(self, agent: str) -> None:

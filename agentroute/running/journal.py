@@ -1,17 +1,18 @@
 """What happened in each run, written down as it happens, so that a run that broke off can go on.
 
-An answer is acknowledged when it is on the disk, and its node returns only then. What the clock said is kept for
-people; the order is that of our own numbers.
+An answer is acknowledged when it is on the disk, and its node returns only then. What the clock said is kept
+for people; the order is that of our own numbers.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import sqlite3
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,25 @@ def default_path() -> Path:
     from platformdirs import user_state_path
 
     return user_state_path("agentroute") / "runs.db"
+
+
+def resume_command(journal: Journal, run: str, origin: Mapping[str, Any]) -> str:
+    """Write the command that goes on with a run.
+
+    Args:
+        journal: Where it is on record.
+        run: Its name.
+        origin: Where its team came from.
+
+    Returns:
+        The command, with all that the record must not decide: where it is, and whose code may run.
+    """
+    parts = ["agentroute", "runs", "resume", run]
+    if journal.path != default_path():
+        parts += ["--journal", str(journal.path)]
+    for module in origin.get("allow") or ():
+        parts += ["--allow", str(module)]
+    return shlex.join(parts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +79,14 @@ class RunRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One thing that happened in a run: ``routed``, ``sent``, ``answered``, ``late``, ``lost`` or ``ended``."""
+    """One thing that happened in a run.
+
+    Args:
+        seq: Its number among all entries.
+        kind: ``routed``, ``sent``, ``answered``, ``late``, ``reopened`` or ``ended``.
+        agent: Whose it is, or ``None``.
+        data: What there is to say of it.
+    """
 
     seq: int
     kind: str
@@ -99,6 +126,9 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.store = Store.at(default_path() if path is None else path)
+
+    def __reduce__(self) -> tuple[type[Journal], tuple[Path]]:
+        return Journal, (self.path,)  # the same file, opened once per process
 
     @property
     def path(self) -> Path:
@@ -167,7 +197,9 @@ class Journal:
 
         return self.store.submit(work, durable=False)
 
-    def add(self, run: str, kind: str, data: Plain, agent: str | None = None, *, durable: bool) -> Future[int]:
+    def add(
+        self, run: str, kind: str, data: Plain, agent: str | None = None, *, durable: bool
+    ) -> Future[int]:
         """Put something that happened on record.
 
         Args:
@@ -188,9 +220,7 @@ class Journal:
 
         def work(db: sqlite3.Connection) -> None:
             _add(run, "ended", text, None, db)
-            db.execute(
-                "UPDATE runs SET status = ?, ended = ?, owner = NULL WHERE id = ?", (status, now, run)
-            )
+            db.execute("UPDATE runs SET status = ?, ended = ?, owner = NULL WHERE id = ?", (status, now, run))
 
         return self.store.submit(work, durable=True)
 
@@ -311,7 +341,9 @@ class Journal:
         self.store.submit(lambda db: None, durable=False).result()
 
     def _unknown(self, run: str) -> InputError:
-        return InputError(f"there is no run {run!r} in {self.path}: `agentroute runs list` shows those there are")
+        return InputError(
+            f"there is no run {run!r} in {self.path}: `agentroute runs list` shows those there are"
+        )
 
 
 _ROWS = """
@@ -334,7 +366,7 @@ def _add(run: str, kind: str, text: str, agent: str | None, db: sqlite3.Connecti
 
 def _busy(run: str, owner: str) -> InputError:
     return InputError(
-        f"run {run} is already running (process {process_of(owner)}): one run has one writer; wait for its end"
+        f"run {run} is already running (process {process_of(owner)}): one run has one writer; wait for it"
     )
 
 
@@ -345,5 +377,3 @@ def _text(data: Plain) -> str:
 def _sum(*parts: str) -> int:
     """Tell damage, not malice: who can write the file can write the sum."""
     return zlib.crc32("\0".join(parts).encode("utf-8", "surrogatepass"))
-
-

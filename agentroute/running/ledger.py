@@ -238,8 +238,8 @@ class Ledger:
             return replace(estimate, cost_usd=self._unpriced_usd)
         raise ClientError(
             "budget",
-            f"the price of {what} is unknown and there is a cap of ${cap:g}; give it a price in the registry, "
-            "say what it counts as (unpriced='treat_as'), or lift max_cost_usd",
+            f"the price of {what} is unknown and there is a cap of ${cap:g}; give it a price in the "
+            "registry, say what it counts as (unpriced='treat_as'), or lift max_cost_usd",
             attempts=0,
         )
 
@@ -270,7 +270,9 @@ def refusal(caps: Caps, taken: Amount, asked: Amount, what: str, whose: str = "b
     ):
         if most is not None and had + more > most + _DUST:
             rest = max(0, most - had)
-            return f"{whose} of {_told(most)} {name} reached: {what} may take {_told(more)}, {_told(rest)} left"
+            return (
+                f"{whose} of {_told(most)} {name} reached: {what} may take {_told(more)}, {_told(rest)} left"
+            )
     return None
 
 

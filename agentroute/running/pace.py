@@ -1,4 +1,4 @@
-"""A pace per provider: so many requests a second, so many at once, and none while it asked to be left alone."""
+"""A pace per provider: so many requests a second, so many at once, none while it asked for a pause."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ class Pace:
     @staticmethod
     def _refused(account: Account, lane: _Lane, wait: float) -> ClientError:
         if lane.paused_until > time.monotonic():
-            text = f"not sent: {account[0]} asked for a pause of {lane.asked_s:g} s, {wait:.0f} s of it are left"
+            text = (
+                f"not sent: {account[0]} asked for a pause of {lane.asked_s:g} s, {wait:.0f} s of it are left"
+            )
         else:
             text = f"not sent: its turn at {account[0]} comes in {wait:.1f} s, after its time is up"
         return ClientError("rate_limited", text, attempts=0, retry_after_s=wait)

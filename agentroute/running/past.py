@@ -37,8 +37,8 @@ class Past:
     problems: tuple[str, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
     wave: tuple[str, ...] = ()
-    spent: Usage = Usage()
-    charged: Usage = Usage()
+    spent: Usage = field(default_factory=Usage)
+    charged: Usage = field(default_factory=Usage)
 
 
 def take_up(journal: Journal, run: str) -> Past | RunResult:
@@ -104,7 +104,9 @@ def past_of(story: Story) -> Past:
     if lost:
         notes.append(_told(lost))
     if story.damaged:
-        notes.append(f"{story.damaged} entries of this run's record are damaged; whose they were was asked again")
+        notes.append(
+            f"{story.damaged} entries of this run's record are damaged; whose they were was asked again"
+        )
     return Past(
         run_id=story.row.id,
         query=from_plain(Query, story.data["query"]),
@@ -119,11 +121,12 @@ def past_of(story: Story) -> Past:
     )
 
 
-def result_of(story: Story) -> RunResult:
+def result_of(story: Story, resume: str | None = None) -> RunResult:
     """Return the result of a run that has ended.
 
     Args:
         story: The run.
+        resume: How to go on with it, for the error of a run without an answer.
 
     Returns:
         Its result.
@@ -138,7 +141,9 @@ def result_of(story: Story) -> RunResult:
             f"run {story.row.id} has not ended: it is {story.row.state}; "
             f"`agentroute runs resume {story.row.id}` goes on with it"
         )
-    return read_result({**ends[-1], "run_id": story.row.id})
+    given = {entry.agent: entry.data for entry in story.entries if entry.kind == "answered"}
+    answers = [given[agent] for agent in ends[-1]["answers"] if agent in given]
+    return read_result({**ends[-1], "run_id": story.row.id, "answers": answers}, resume)
 
 
 def _unknown(estimate: Usage) -> Usage:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 from concurrent.futures import Future
+from functools import partial
 from typing import cast
 
 from agentroute.errors import InputError, StorageError
@@ -62,8 +63,27 @@ class Budget:
             unpriced="allow",
         )
         path = default_path() if store is True else store
-        self._store = Store.at(cast("str | os.PathLike[str]", path)) if path else None
+        self._store = Store.at(path) if path else None
         self._whose = f"shared budget {name}".rstrip()
+
+    def __copy__(self) -> Budget:
+        return self  # a copy would be money twice
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Budget:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._store is None:
+            raise TypeError("a budget without a store holds in one process: give it store=PATH to send it on")
+        caps = self.caps
+        keys = {
+            "max_cost_usd": caps.usd,
+            "max_requests": caps.requests,
+            "max_tokens": caps.tokens,
+            "max_seconds": caps.seconds,
+            "store": self._store.path,
+        }
+        return partial(Budget, self.name, **keys), ()  # type: ignore[arg-type]
 
     async def hold(self, estimate: Usage, what: str, seconds: float) -> object:
         """Hold room for a call; see ``ledger.Purse``."""

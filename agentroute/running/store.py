@@ -43,8 +43,8 @@ CREATE TABLE IF NOT EXISTS budgets (
     usd REAL NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS holds (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, budget TEXT NOT NULL, owner TEXT NOT NULL, requests INTEGER NOT NULL,
-    tokens INTEGER NOT NULL, usd REAL NOT NULL, seconds REAL NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, budget TEXT NOT NULL, owner TEXT NOT NULL,
+    requests INTEGER NOT NULL, tokens INTEGER NOT NULL, usd REAL NOT NULL, seconds REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS holds_of ON holds (budget);
 """
@@ -199,13 +199,14 @@ class Store:
                 connection.execute("ROLLBACK")
             refusal = self._refusal(error) if isinstance(error, sqlite3.Error) else error
             found = [(None, refusal)] * len(batch)
-        for job, (value, error) in zip(batch, found, strict=True):
+        for job, (value, failure) in zip(batch, found, strict=True):
             if not job.done.set_running_or_notify_cancel():
                 continue  # nobody waits for it any more; it is written all the same
-            if error is None:
+            if failure is None:
                 job.done.set_result(value)
             else:
-                job.done.set_exception(self._refusal(error) if isinstance(error, sqlite3.Error) else error)
+                refused = self._refusal(failure) if isinstance(failure, sqlite3.Error) else failure
+                job.done.set_exception(refused)
 
     # ------------------------------------------------------------------------------- opening
 
@@ -217,7 +218,7 @@ class Store:
             try:
                 self._connection = self._connect()
             except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+                if not _is_damage(error):
                     raise
                 self._set_aside()
                 self._connection = self._connect()
@@ -265,7 +266,7 @@ class Store:
         if isinstance(error, StorageError):
             return error
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        if isinstance(error, sqlite3.Error) and (error.sqlite_errorcode or 0) & 0xFF in _DAMAGED:
+        if _is_damage(error):
             why = f"{why}; it is damaged, and the next start moves it aside"
         return StorageError(f"{self.path}: {why}")
 
@@ -285,6 +286,10 @@ def _one(
         return None, error
     connection.execute("RELEASE one")
     return found, None
+
+
+def _is_damage(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 def _look_through(connection: sqlite3.Connection) -> None:

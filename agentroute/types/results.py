@@ -83,8 +83,8 @@ class Answer:
         error: What went wrong, in one line.
         latency_s: Wall-clock seconds, or ``None`` when it was not measured.
         score: The recorded score of a replayed answer, 0 to 1; ``None`` everywhere else.
-        fault: In one word what went wrong, for programs: an ``ErrorKind`` of ``running.client``, ``deadline``,
-            ``breaker``, or ``None`` where no word fits.
+        fault: In one word what went wrong, for programs: an ``ErrorKind`` of ``running.client``,
+            ``deadline``, or ``None`` where no word fits.
         notes: What was odd about a model's replies, such as usage that was not believed.
     """
 
@@ -178,7 +178,7 @@ def checked_cap(name: str, value: object, least: float = 0) -> None:
         InputError: It cannot be a cap.
     """
     # Written so that NaN, which compares as false, is refused too: it would be no cap at all.
-    number = isinstance(value, Real) and not isinstance(value, bool) and float(value) >= least
+    number = not isinstance(value, bool) and isinstance(value, Real) and float(value) >= least
     if value is not None and not number:
         raise InputError(f"{name} is {value!r}; it takes a number, {least:g} or more")
 
