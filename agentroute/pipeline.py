@@ -333,6 +333,10 @@ class AgentRoute:
         async for event in self._told(past.query, await self._context(past.run_id, past)):
             yield event
 
+    def how_to_resume(self, run_id: str) -> str | None:
+        """Write the command that goes on with a run, or return ``None`` where no record is kept."""
+        return None if self._journal is None else resume_command(self._journal, run_id, self._origin)
+
     def workflow(self) -> StateGraph[Any, Any, Any, Any]:
         """Return the uncompiled LangGraph graph: compile it with your own checkpointer, or nest it in yours.
 
@@ -361,7 +365,7 @@ class AgentRoute:
             breaker=self._breaker,
             journal=self._journal,
             budget=self._budget,
-            origin={**self._origin, "hash": registry.hash},
+            origin=self._whence(registry),
         )
 
     async def aclose(self) -> None:
@@ -411,7 +415,7 @@ class AgentRoute:
         self, query: str | Query, context: RunContext, *, only_end: bool = False
     ) -> AsyncIterator[Event]:
         """Run the workflow, and leave nothing open behind it."""
-        run_id, resume = context.run_id, self._how_to_resume(context.run_id)
+        run_id, resume = context.run_id, self.how_to_resume(context.run_id)
         call: dict[str, Any] = {
             "input": {"question": to_plain(query) if isinstance(query, Query) else query},
             "config": {"configurable": {"thread_id": run_id}},
@@ -437,9 +441,10 @@ class AgentRoute:
                 self._journal.release(run_id)
         yield Event(kind="result", data=read_result(state, resume))
 
-    def _how_to_resume(self, run_id: str) -> str | None:
-        """Write the command that goes on with a run, or return ``None`` without a record."""
-        return None if self._journal is None else resume_command(self._journal, run_id, self._origin)
+    def _whence(self, registry: AgentRegistry) -> dict[str, object]:
+        """Say what a record needs to know for its run to be taken up by another process."""
+        whence = {**self._origin, "hash": registry.hash, "limits": to_plain(self.limits)}
+        return whence if self._budget is None else {**whence, "budget": self._budget.told}
 
     def _effort_router(self) -> EffortRouter:
         if self._effort is None:
@@ -482,7 +487,7 @@ class AgentRoute:
             try:
                 return asyncio.run(work())
             except KeyboardInterrupt:
-                how = self._how_to_resume(run_id)
+                how = self.how_to_resume(run_id)
                 raise KeyboardInterrupt(f"interrupted; to go on with it: {how}" if how else "") from None
         name = instead.removeprefix("a")
         raise InputError(

@@ -73,17 +73,25 @@ class Budget:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        if self._store is None:
+        told = self.told
+        if told is None:
             raise TypeError("a budget without a store holds in one process: give it store=PATH to send it on")
+        return partial(Budget, **told), ()  # type: ignore[arg-type]
+
+    @property
+    def told(self) -> dict[str, object] | None:
+        """What another process needs to draw on the same budget; ``None`` without a store."""
+        if self._store is None:
+            return None
         caps = self.caps
-        keys = {
+        return {
+            "name": self.name,
             "max_cost_usd": caps.usd,
             "max_requests": caps.requests,
             "max_tokens": caps.tokens,
             "max_seconds": caps.seconds,
-            "store": self._store.path,
+            "store": str(self._store.path),
         }
-        return partial(Budget, self.name, **keys), ()  # type: ignore[arg-type]
 
     async def hold(self, estimate: Usage, what: str, seconds: float) -> object:
         """Hold room for a call; see ``ledger.Purse``."""
