@@ -12,7 +12,7 @@ that its order is what happened:
 - unpaid: an agent that was asked, and is not on the shared budget's bill;
 - damaged: a journal that SQLite does not find sound.
 
-All must be 0. With ``--control`` answers are acknowledged before they are on record, which must show. Children are forked, since importing LangGraph anew each time would take most of the time.
+All must be 0. With ``--control`` answers are acknowledged that are on no record, which must show. Children are forked, since importing LangGraph anew each time would take most of the time.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def judge(folder: Path) -> dict[str, Any]:
             asked[run, rest[0]] += 1
             again += (run, rest[0]) in acked
         elif kind == "acked":
-            acked[run, rest[0]] = rest[1]
+            acked.setdefault((run, rest[0]), rest[1])
         elif kind == "ended":
             ended[run] = dict(pair.split("=") for pair in rest)
         else:

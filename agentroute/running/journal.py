@@ -298,8 +298,7 @@ class Journal:
         with self.store.reading() as db:
             rows = db.execute(f"{_ROWS} WHERE id = ?", (run,)).fetchall()
             if not rows and run:
-                like = run.replace("%", "").replace("_", "") + "%"
-                rows = db.execute(f"{_ROWS} WHERE id LIKE ? LIMIT 2", (like,)).fetchall()
+                rows = db.execute(f"{_ROWS} WHERE substr(id, 1, ?) = ? LIMIT 2", (len(run), run)).fetchall()
             if not rows:
                 raise self._unknown(run)
             if len(rows) > 1:

@@ -246,6 +246,7 @@ class Store:
                 raise StorageError(f"{self.path} is another program's database: name another file")
             if version and self.path.stat().st_size <= _CHECKED_BYTES:
                 _look_through(connection)
+            connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
         except BaseException:
