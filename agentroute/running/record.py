@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from agentroute.errors import StorageError
 from agentroute.running.budget import estimate
 from agentroute.running.journal import Journal, Plain
+from agentroute.running.store import finished
 from agentroute.types import Answer, ChatClient, ChatReply, ChatRequest, Usage, to_plain
 
 _T = TypeVar("_T")
@@ -71,22 +72,14 @@ class Record:
             await self._written(self._journal.add(self._run, kind, data, agent, durable=durable))
 
     async def _written(self, job: Future[_T]) -> _T | None:
-        # Shielded: whoever is cancelled while the disk works has acknowledged all the same.
-        waiting = asyncio.shield(asyncio.wrap_future(job))
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                return await waiting
+                return await finished(job)
         except TimeoutError:
-            waiting.add_done_callback(_looked_at)
             self.refused = f"could not record: the disk took longer than {_PATIENCE_S:g} s"
         except StorageError as error:
             self.refused = f"could not record: {error}"
         return None
-
-
-def _looked_at(waiting: asyncio.Future[Any]) -> None:
-    if not waiting.cancelled():
-        waiting.exception()
 
 
 class _Noting:

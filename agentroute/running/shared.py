@@ -13,7 +13,7 @@ from agentroute.errors import InputError, StorageError
 from agentroute.running.faults import ClientError
 from agentroute.running.journal import default_path
 from agentroute.running.ledger import Amount, Caps, Ledger, Reservation, refusal
-from agentroute.running.store import Store
+from agentroute.running.store import Store, finished
 from agentroute.types import Usage
 from agentroute.types.results import checked_cap
 
@@ -116,7 +116,7 @@ class Budget:
 
         job = store.submit(work, durable=False)
         try:
-            return await asyncio.shield(asyncio.wrap_future(job))
+            return await finished(job)
         except asyncio.CancelledError:
             job.add_done_callback(self._give_back)  # the call never leaves
             raise

@@ -124,7 +124,7 @@ class Store:
 
     async def write(self, work: Callable[[sqlite3.Connection], _T], *, durable: bool = True) -> _T:
         """Do a piece of work and wait for it without blocking the event loop; see ``submit``."""
-        return await asyncio.wrap_future(self.submit(work, durable=durable))
+        return await finished(self.submit(work, durable=durable))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -270,6 +270,18 @@ class Store:
         if _is_damage(error):
             why = f"{why}; it is damaged, and the next start moves it aside"
         return StorageError(f"{self.path}: {why}")
+
+
+async def finished(job: Future[_T]) -> _T:
+    """Wait for a piece of work, which is done whether or not anybody waits for it any more."""
+    waiting = asyncio.wrap_future(job)
+    waiting.add_done_callback(_looked_at)
+    return await asyncio.shield(waiting)
+
+
+def _looked_at(waiting: asyncio.Future[Any]) -> None:
+    if not waiting.cancelled():
+        waiting.exception()
 
 
 def _one(
