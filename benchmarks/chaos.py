@@ -12,8 +12,8 @@ that its order is what happened:
 - unpaid: an agent that was asked, and is not on the shared budget's bill;
 - damaged: a journal that SQLite does not find sound.
 
-All must be 0. With ``--control`` answers are acknowledged that are on no record, which must show. Children are
-forked, since importing LangGraph anew each time would take most of the time.
+All must be 0. With ``--control`` answers are acknowledged that are on no record, which must show. Children
+are forked, since importing LangGraph anew each time would take most of the time.
 """
 
 from __future__ import annotations
