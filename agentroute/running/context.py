@@ -77,6 +77,7 @@ class Run:
         notes: What the result shall say, though nothing went wrong in the run.
         race: The wave under way, where it may end early.
         refused: Why an agent of the wave is not asked, by agent.
+        left_usd: US dollars that were left at the last decision, or ``None`` without a cap.
         answers: The answers so far, by agent; the state holds them as plain data.
     """
 
@@ -91,6 +92,7 @@ class Run:
     notes: tuple[str, ...] = ()
     race: Race | None = None
     refused: dict[str, str] = field(default_factory=dict)
+    left_usd: float | None = None
     answers: dict[str, Answer] = field(default_factory=dict)
 
     def seconds_left(self) -> float | None:

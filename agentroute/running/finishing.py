@@ -168,7 +168,7 @@ def _looked_at(task: asyncio.Future[Any]) -> None:
 
 def _priced_out(decisions: Sequence[Plain], run: Run) -> bool:
     """Say whether everybody whom the router ranked last is known to cost more than is left."""
-    left, ranking = run.ledger.left_usd, decisions[-1]["ranking"] if decisions else ()
+    left, ranking = run.left_usd, decisions[-1]["ranking"] if decisions else ()
     prices = [row["cost_usd"] for row in ranking]
     return left is not None and bool(prices) and all(price is not None and price > left for price in prices)
 

@@ -110,7 +110,7 @@ class Nodes:
         turn = len(state["decisions"]) + 1
         if run.seconds_left() == 0:
             return _enough("the time was up")
-        left = await run.ledger.left_in_all_usd()
+        left = run.left_usd = await run.ledger.left_in_all_usd()
         specs, ailing = self._well()
         try:
             async with asyncio.timeout(run.seconds_left()) as clock:

@@ -69,18 +69,18 @@ def test_what_is_decided_stays_decided_whatever_the_others_say(
 )
 async def test_a_wave_ends_when_those_at_work_cannot_change_the_winner() -> None:
     weights = {"paris": 0.4, "paris-too": 0.3, "hangs": 0.2, "rome": 0.1}
-    specs = [function("paris"), function("paris_too"), function("hangs", timeout_s=1.5), function("rome")]
+    specs = [function("paris"), function("paris_too"), function("hangs", timeout_s=30.0), function("rome")]
     began = time.monotonic()
     result = await team(weights, specs=specs, limits=Limits(stop_early=True)).arun("why?")
-    assert time.monotonic() - began < 1.4
+    assert time.monotonic() - began < 15.0
     assert (result.answer, result.status) == ("Paris", "complete")
     (cut,) = [answer for answer in result.answers if answer.agent == "hangs"]
     assert (cut.status, cut.error) == ("skipped", "not waited for: the others had decided")
     assert 0.7 <= result.coverage <= 0.8
     # The control: without it, the run waits for everybody.
-    began = time.monotonic()
+    specs[2] = function("hangs", timeout_s=0.3)
     result = await team(weights, specs=specs).arun("why?")
-    assert time.monotonic() - began >= 1.5 and result.status == "degraded"
+    assert (result.status, result.problems) == ("degraded", ("hangs: timed out (no answer within 0.3 s)",))
 
 
 @pytest.mark.parametrize(
