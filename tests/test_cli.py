@@ -56,7 +56,8 @@ def run(*args: object, code: int = 0) -> tuple[str, str]:
 
 def start(*args: object, **options: Any) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
-    env = {**os.environ, "PYTHONPATH": str(TESTS)}
+    path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     command = [sys.executable, "-c", "from agentroute.cli import main; main()", *map(str, args)]
     return subprocess.Popen(
         command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
