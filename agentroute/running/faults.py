@@ -74,12 +74,26 @@ def one_line(text: str, key: str | None = None) -> str:
     Returns:
         One line of at most 300 characters, without the key or any value of a variable named like a secret.
     """
+    line = " ".join(clean(without_secrets(text, key)).split())
+    return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 3] + "..."
+
+
+def without_secrets(text: str, key: str | None = None) -> str:
+    """Take secrets out of a text.
+
+    Args:
+        text: Plain text, or JSON.
+        key: A key in use.
+
+    Returns:
+        The text without the key and without the value of any variable named like a secret.
+    """
     secrets = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)} | {key or ""}
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_CHARS:
-            text = text.replace(secret, "[redacted]")
-    line = " ".join(clean(text).split())
-    return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 3] + "..."
+            for form in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+                text = text.replace(form, "[redacted]")
+    return text
 
 
 def judge(error: Exception, trace: Trace, *, key: str | None, key_env: str | None) -> ClientError:

@@ -739,11 +739,10 @@ async def test_a_run_that_goes_on_has_only_what_is_left_of_its_budget() -> None:
     assert statuses(state)["rome"] == "skipped"
 
 
-@pytest.mark.fault("T12", "nothing: a state of plain data needs no code to be read", "the state")
-def test_state_is_plain_data_under_strict_msgpack() -> None:
+def strict_run(*arguments: str) -> list[str]:
     script = Path(__file__).with_name("strict_run.py")
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", str(script), *arguments],
         env={**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"},
         capture_output=True,
         text=True,
@@ -751,7 +750,16 @@ def test_state_is_plain_data_under_strict_msgpack() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["good:", "why?", "degraded"]
+    return done.stdout.split()
+
+
+@pytest.mark.fault("T12", "nothing: a state of plain data needs no code to be read", "the state")
+def test_state_is_plain_data_under_strict_msgpack() -> None:
+    assert strict_run() == ["good:", "why?", "degraded"]
+
+
+def test_a_sqlite_checkpointer_and_the_journal_keep_the_same_run_side_by_side(tmp_path: Path) -> None:
+    assert strict_run(str(tmp_path)) == ["good:", "why?", "complete", "1", "2", "complete", "2"]
 
 
 @pytest.mark.fault("F54", "an answer", "the question, stored once")
