@@ -33,6 +33,11 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The tests of whatever comes in, with more examples: some minutes for each thousand.
+FUZZ_EXAMPLES ?= 10000
+fuzz: setup
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/faults/test_fuzz.py
+
 # How fast; and with DATA=DIR, folders of outcomes or utterances, how good: that takes hours, and goes on where it
 # was stopped.
 bench: setup

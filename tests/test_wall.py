@@ -43,6 +43,8 @@ def test_models_of_ones_own_say_what_they_are_told() -> None:
         assert said(ask(server, "a/b", "ha")) == "haha"
         models["a/b"] = lambda body: {"role": "assistant", "content": None, "refusal": "no"}
         assert ask(server, "a/b").json()["choices"][0]["message"]["refusal"] == "no"
+        models["a/b"] = lambda body: b"any bytes"
+        assert ask(server, "a/b").content == b"any bytes"
         assert "fine" in "".join(
             json.loads(line)["choices"][0]["delta"].get("content", "")
             for line in streamed(server, "500")

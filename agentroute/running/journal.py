@@ -315,6 +315,8 @@ class Journal:
             if total == _sum(row.id, str(number), kind, str(agent), data):
                 entries.append(Entry(seq=seq, kind=kind, agent=agent, data=json.loads(data)))
         last = max((number for _, number, *_ in found), default=0)
+        if row.state in ("complete", "degraded", "failed") and not any(e.kind == "ended" for e in entries):
+            last = max(last, len(entries) + 1)  # the last entries went, and took their numbers with them
         return Story(row=row, data=json.loads(text), entries=tuple(entries), damaged=last - len(entries))
 
     def _row(self, row: Sequence[Any]) -> RunRow:

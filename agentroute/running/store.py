@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 _VERSION = 1
 _MOST_AT_ONCE = 512
 _BUSY_S = 20.0
+_SQLITE = (sqlite3.Error, UnicodeDecodeError)  # some of its messages about damage cannot be decoded
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CHECKED_BYTES = 64_000_000  # a larger file is looked through only when it is read back
 
@@ -139,7 +140,7 @@ class Store:
                 yield connection
             finally:
                 connection.close()
-        except sqlite3.Error as error:
+        except _SQLITE as error:
             raise self._refusal(error) from error
 
     def close(self) -> None:
@@ -197,7 +198,7 @@ class Store:
         except BaseException as error:  # a full disk, a lock that is never let go, a damaged page
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            refusal = self._refusal(error) if isinstance(error, sqlite3.Error) else error
+            refusal = self._refusal(error) if isinstance(error, _SQLITE) else error
             found = [(None, refusal)] * len(batch)
         for job, (value, failure) in zip(batch, found, strict=True):
             if not job.done.set_running_or_notify_cancel():
@@ -205,7 +206,7 @@ class Store:
             if failure is None:
                 job.done.set_result(value)
             else:
-                refused = self._refusal(failure) if isinstance(failure, sqlite3.Error) else failure
+                refused = self._refusal(failure) if isinstance(failure, _SQLITE) else failure
                 job.done.set_exception(refused)
 
     # ------------------------------------------------------------------------------- opening
@@ -217,13 +218,13 @@ class Store:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 self._connection = self._connect()
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if not _is_damage(error):
                     raise
                 self._set_aside()
                 self._connection = self._connect()
             self._owner = Owner(self._owners)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *_SQLITE) as error:
             raise self._refusal(error) from error
         self._process = os.getpid()
 
@@ -302,6 +303,8 @@ def _one(
 
 
 def _is_damage(error: BaseException) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 

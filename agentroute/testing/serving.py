@@ -19,8 +19,8 @@ from agentroute.testing.completions import SHAPES, completion, embeddings, quest
 from agentroute.testing.misbehaving import FAULTS, MIXED
 from agentroute.testing.streaming import events
 
-Scripted = str | Callable[[dict[str, Any]], str | dict[str, Any]]
-"""What a model says: a text, or a function of the request that gives a text or a whole message."""
+Scripted = str | Callable[[dict[str, Any]], str | dict[str, Any] | bytes]
+"""What a model says: a text, or a function of the request that gives a text, a message, or a whole body."""
 
 _STATUS = re.compile(r"([45]\d\d)(-after|-date)?")
 TOO_LONG = "context_length_exceeded"
@@ -160,8 +160,11 @@ class Handler(BaseHTTPRequestHandler):
             name: One of the wall's table.
             rest: What followed the name's colon.
         """
-        if self.body.get("model") in self.server.models:
-            self._say(completion(self.body, self.message(name, rest)))
+        scripted = self.server.models.get(self.body.get("model", ""))
+        if scripted is not None:
+            said = scripted(self.body) if callable(scripted) else scripted
+            message = {"role": "assistant", "content": said} if isinstance(said, str) else said
+            self._say(completion(self.body, message) if isinstance(message, dict) else message)
         elif name in FAULTS:
             FAULTS[name](self, rest)
         elif found := _STATUS.fullmatch(name):
@@ -191,9 +194,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def message(self, name: str, rest: str) -> dict[str, Any]:
         """Return the assistant's message of a model that answers."""
-        if scripted := self.server.models.get(self.body.get("model", "")):
-            said = scripted(self.body) if callable(scripted) else scripted
-            return {"role": "assistant", "content": said} if isinstance(said, str) else said
         last = (self.body.get("messages") or [{}])[-1]
         if name == "tool" and last.get("role") != "tool":
             tool, _, arguments = rest.partition(":")

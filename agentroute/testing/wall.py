@@ -101,7 +101,8 @@ class LoopbackServer:
     Args:
         replies: What ``ok`` answers: a question-to-text mapping, or a function of the question.
         models: What models of these names say instead, by name: a text, or a function of the request's body
-            that gives a text or a whole message. It may be changed while the server runs.
+            that gives a text, a message, or as bytes the whole body of the answer. It may be changed while
+            the server runs.
         seed: Decides which requests of a ``mix`` go wrong, and how: the n-th request for a model name has the
             same fate every time.
 
