@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Arrow keys, colours and progress are for people: everything here also runs without a terminal.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup demo test lint format bench chaos clean
+.PHONY: setup demo test lint format bench chaos fuzz clean
 setup: $(STAMP)
 
 # torch goes first, by itself: whatever asks for it afterwards finds it installed and fetches no CUDA build.

@@ -280,7 +280,8 @@ def test_any_body_is_an_answer_or_an_error_with_a_kind(asking: Asking, body: byt
     try:
         found = asking.ask(body)
     except ClientError as error:
-        assert error.kind in ("unreadable", "empty", "cut", "refused", "server") and str(error).isprintable()
+        assert error.kind in ("unreadable", "empty", "cut", "refused", "server")
+        assert str(error) == clean(str(error)) and "\n" not in str(error)
         usage = error.usage
     else:
         assert found.text.strip() or found.tool_calls
