@@ -124,6 +124,7 @@ def test_a_run_that_is_ended_goes_on_with_the_command_that_was_printed(place: Pa
     assert json.loads(run("runs", "list", "--journal", journal, "--json")[0])[0]["state"] == "degraded"
 
 
+@pytest.mark.fault("T16", "`N runs deleted`", "runs that go on, and those that can be resumed")
 def test_a_run_shows_what_it_came_to_and_is_pruned(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     (place / "open").touch()

@@ -17,6 +17,7 @@ from agentroute.evaluation.collect import collect
 from agentroute.outcomes import QueryRecord
 from agentroute.registry import AgentRegistry
 from agentroute.running.client import LiteLLMClient
+from agentroute.running.journal import Journal
 from agentroute.testing import LoopbackServer, StaticRouter
 from agentroute.types import Query
 
@@ -95,6 +96,7 @@ def test_a_run_in_which_everything_fails_shows_no_secret(
             StaticRouter(["good", "refused", "broken", "odd", "tooled", "careless"]),
             allow=["faults"],
             client=client,
+            journal=home / "runs.db",
         )
         seen: list[str] = []
 
@@ -109,6 +111,8 @@ def test_a_run_in_which_everything_fails_shows_no_secret(
         result = asyncio.run(follow())
         assert {r.headers["authorization"] for r in server.requests} == {f"Bearer {CANARY['key']}"}
     assert [answer.status for answer in result.answers].count("failed") >= 4
+    Journal(home / "runs.db").close()
+    assert {"query", "answer"} <= hits(written(home)), "the journal is for questions and answers"
     # What a run is for holds the answer, and nothing else that was planted.
     assert result.answer == CANARY["answer"]
     assert hits(repr(result) + "".join(seen), "answer") == set()
