@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Arrow keys, colours and progress are for people: everything here also runs without a terminal.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format bench chaos fuzz clean
 setup: $(STAMP)
 
 # torch goes first, by itself: whatever asks for it afterwards finds it installed and fetches no CUDA build.
@@ -33,6 +33,11 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The tests of whatever comes in, with more examples: some minutes for each thousand.
+FUZZ_EXAMPLES ?= 10000
+fuzz: setup
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/faults/test_fuzz.py
+
 # How fast; and with DATA=DIR, folders of outcomes or utterances, how good: that takes hours, and goes on where it
 # was stopped.
 bench: setup
@@ -44,6 +49,10 @@ ifdef DATA
 	$(BIN)/python benchmarks/intents.py --data "$(DATA)" --json runs/intents.json --if-any --curve \
 		--markdown runs/intents.md --pictures runs/intents
 endif
+
+# Kills runs at random moments, and looks whether anything that was acknowledged is lost.
+chaos: setup
+	$(BIN)/python benchmarks/chaos.py --kills 500
 
 clean:
 	rm -rf $(VENV) routers runs

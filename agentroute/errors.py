@@ -9,6 +9,7 @@ AgentRouteError                 catch this one to catch them all
 │   └── MissingExtraError       an optional package is not installed
 └── RunError                    a run ended without an answer
     ├── AllAgentsFailedError    nobody answered                             exit 20
+    ├── QuorumError             fewer answered than min_answers             exit 20
     ├── BudgetError             the cap was reached before any answer       exit 21
     ├── DeadlineError           the time ran out before any answer          exit 22
     └── StorageError            the answer could not be recorded            exit 23
@@ -20,6 +21,8 @@ it is an ``Answer`` with a status, and a line in ``RunResult.problems``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 
 class AgentRouteError(Exception):
@@ -75,15 +78,50 @@ class MissingExtraError(InputError):
 
 
 class RunError(AgentRouteError):
-    """A run ended without an answer; ``run_id`` names it and ``problems`` says what was tried."""
+    """A run ended without an answer.
 
-    def __init__(self, message: str, *, run_id: str | None = None, problems: Sequence[str] = ()) -> None:
+    Args:
+        message: What happened, in one sentence.
+        run_id: The run's name.
+        problems: What was tried, one line for each agent.
+        cost_usd: What it cost in US dollars, or ``None`` when that is unknown.
+        resume: How to go on with it, or ``None`` when it is not on record.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        run_id: str | None = None,
+        problems: Sequence[str] = (),
+        cost_usd: float | None = None,
+        resume: str | None = None,
+    ) -> None:
+        self.message = message
         self.run_id, self.problems = run_id, tuple(problems)
-        super().__init__("\n".join((message, *(f"  {line}" for line in self.problems))))
+        self.cost_usd, self.resume = cost_usd, resume
+        lines = [message, *(f"  {line}" for line in self.problems)]
+        if run_id is not None:
+            cost = "an unknown amount" if cost_usd is None else f"${cost_usd:.6f}".rstrip("0").rstrip(".")
+            lines.append(f"  run {run_id} cost {cost}")
+        if resume is not None:
+            lines.append(f"  to go on with it: {resume}")
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default it would be rebuilt from its whole text.
+        keys = {name: getattr(self, name) for name in ("run_id", "problems", "cost_usd", "resume")}
+        return partial(type(self), **keys), (self.message,)
 
 
 class AllAgentsFailedError(RunError):
     """Every agent that was asked failed, timed out, or answered nothing."""
+
+    exit_code = 20
+
+
+class QuorumError(RunError):
+    """Some agents answered, but fewer than ``min_answers``."""
 
     exit_code = 20
 

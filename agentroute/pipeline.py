@@ -6,11 +6,11 @@ import asyncio
 import os
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from agentroute.errors import (
     AgentRouteError,
@@ -19,6 +19,8 @@ from agentroute.errors import (
 from agentroute.registry import AgentRegistry
 from agentroute.registry.watch import WatchedRegistry
 from agentroute.running.agents import build_team
+from agentroute.running.breaker import Breaker
+from agentroute.running.journal import Journal, resume_command
 from agentroute.running.question import read_question
 from agentroute.running.result import OUTPUT, Event, broken, read_event, read_result
 from agentroute.running.threads import in_thread
@@ -39,6 +41,10 @@ from agentroute.types import (
 
 if TYPE_CHECKING:
     from langgraph.graph import StateGraph
+
+    from agentroute.running.context import RunContext
+    from agentroute.running.past import Past
+    from agentroute.running.shared import Budget
 
 __all__ = ["NO_ROUTER", "AgentRoute", "Event", "load_router"]
 
@@ -74,10 +80,15 @@ class AgentRoute:
         target_coverage: Share of the answers that the router calls sure which are to be right, above 0 and
             below 1. A result that does not keep this promise says ``not assured`` in its problems, and is
             ``degraded``.
+        journal: Where runs are put on record, so that one that breaks off can be resumed: a file, ``True``
+            for ``runs.db`` in this user's state folder, or a ``Journal``. ``None`` keeps no record.
+        budget: What these runs share with others, beside the caps of each.
+        breaker: Leaves agents out that failed several times in a row; ``None`` never does.
 
     Raises:
         RegistryError: The registry names code that is not allowed.
         InputError: An argument is of another type, or the router has no such preset, or cannot promise that.
+        StorageError: The journal cannot be opened.
     """
 
     def __init__(
@@ -91,6 +102,9 @@ class AgentRoute:
         allow: Sequence[str] = (),
         preset: str | None = None,
         target_coverage: float | None = None,
+        journal: Journal | str | os.PathLike[str] | bool | None = None,
+        budget: Budget | None = None,
+        breaker: Breaker | Literal["default"] | None = "default",
     ) -> None:
         if not isinstance(registry, AgentRegistry):
             raise InputError(
@@ -108,6 +122,9 @@ class AgentRoute:
         router, self._target_coverage = _held_to(router, preset, target_coverage), target_coverage
         self._router, self._client, self._effort = router, client, effort
         self._owns_client = client is None
+        self._journal, self._budget = _journal(journal), budget
+        self._breaker = Breaker() if breaker == "default" else breaker
+        self._origin: dict[str, object] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A compiled workflow does not survive copying.
@@ -126,6 +143,9 @@ class AgentRoute:
         preset: str | None = None,
         target_coverage: float | None = None,
         reload: bool = False,
+        journal: Journal | str | os.PathLike[str] | bool | None = None,
+        budget: Budget | None = None,
+        breaker: Breaker | Literal["default"] | None = "default",
     ) -> AgentRoute:
         """Read a registry, and a trained router if there is one.
 
@@ -142,6 +162,9 @@ class AgentRoute:
                 and go while the process runs. A run that is going on keeps the team it began with. A file
                 that breaks a rule changes nothing; the next result says so in its problems, once, and
                 ``route`` warns. Python modules that are loaded stay as they are.
+            journal: Where runs are put on record: a file, or ``True`` for ``runs.db`` in the state folder.
+            budget: What these runs share with others, beside the caps of each.
+            breaker: Leaves agents out that failed several times in a row; ``None`` never does.
 
         Returns:
             A team that is ready to run.
@@ -150,7 +173,11 @@ class AgentRoute:
             RegistryError: The registry breaks a rule, or names code that is not allowed.
             RouterFileError: The router cannot be read or does not fit.
             InputError: The router has no such preset, or cannot promise that.
+            StorageError: The journal cannot be opened.
         """
+        where = {"registry": os.path.abspath(path)}
+        if isinstance(router, (str, os.PathLike)):
+            where["router"] = os.path.abspath(router)
         watched = WatchedRegistry(path) if reload else None
         registry = AgentRegistry.from_yaml(path) if watched is None else watched.first
         if isinstance(router, (str, os.PathLike)):
@@ -164,8 +191,12 @@ class AgentRoute:
             allow=allow,
             preset=preset,
             target_coverage=target_coverage,
+            journal=journal,
+            budget=budget,
+            breaker=breaker,
         )
         made._watched = watched
+        made._origin = {**where, "allow": list(allow), "preset": preset, "target_coverage": target_coverage}
         return made
 
     @property
@@ -207,11 +238,12 @@ class AgentRoute:
             asked, self.agents, limits=self.limits, budget_left_usd=self.limits.max_cost_usd
         )
 
-    def run(self, query: str | Query) -> RunResult:
+    def run(self, query: str | Query, *, run_id: str | None = None) -> RunResult:
         """Answer a question, and wait for it.
 
         Args:
             query: The question.
+            run_id: The run's name, which no other run has; a random one when it is ``None``.
 
         Returns:
             The answer, and how it came about.
@@ -220,20 +252,17 @@ class AgentRoute:
             QueryError: The question is empty, too long, or not text.
             RunError: Nobody answered; the subclass says why, ``problems`` has a line for each agent.
             InputError: An event loop is running already; ``await team.arun(...)`` there.
+            KeyboardInterrupt: It was interrupted; the message says how to go on, if it is on record.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(self._run_and_close(query))
-        raise InputError(
-            "run() was called where an event loop is running: write `await team.arun(...)` there"
-        )
+        name = run_id or uuid.uuid4().hex
+        return self._waited(lambda: self.arun(query, run_id=name), "arun", name)
 
-    async def arun(self, query: str | Query) -> RunResult:
+    async def arun(self, query: str | Query, *, run_id: str | None = None) -> RunResult:
         """Answer a question.
 
         Args:
             query: The question.
+            run_id: The run's name, which no other run has; a random one when it is ``None``.
 
         Returns:
             The answer, and how it came about.
@@ -243,21 +272,14 @@ class AgentRoute:
             RunError: Nobody answered; the subclass says why, ``problems`` has a line for each agent.
         """
         read_question(query)
-        run_id = uuid.uuid4().hex
-        notes = await self._news()
-        try:
-            state = await self._graph().ainvoke(output_keys=OUTPUT, **self._call(query, run_id, notes))
-        except AgentRouteError:
-            raise
-        except Exception as error:
-            raise broken(run_id, error) from error
-        return read_result(state)
+        return await self._through(query, await self._context(run_id))
 
-    async def astream(self, query: str | Query) -> AsyncIterator[Event]:
+    async def astream(self, query: str | Query, *, run_id: str | None = None) -> AsyncIterator[Event]:
         """Answer a question, and tell what happens while it happens.
 
         Args:
             query: The question.
+            run_id: The run's name, which no other run has; a random one when it is ``None``.
 
         Yields:
             Events; the last one is of kind ``result``.
@@ -267,23 +289,53 @@ class AgentRoute:
             RunError: Nobody answered; the subclass says why, ``problems`` has a line for each agent.
         """
         read_question(query)
-        run_id = uuid.uuid4().hex
-        state: dict[str, Any] = {}
-        notes = await self._news()
-        try:
-            stream = self._graph().astream(
-                stream_mode=["custom", "values"], output_keys=OUTPUT, **self._call(query, run_id, notes)
-            )
-            async for mode, chunk in stream:
-                if mode == "values":
-                    state = chunk
-                elif (event := read_event(chunk)) is not None:
-                    yield event
-        except AgentRouteError:
-            raise
-        except Exception as error:
-            raise broken(run_id, error) from error
-        yield Event(kind="result", data=read_result(state))
+        async for event in self._told(query, await self._context(run_id)):
+            yield event
+
+    def resume(self, run_id: str) -> RunResult:
+        """Go on with a run that broke off, and wait for it; see ``aresume``."""
+        return self._waited(lambda: self.aresume(run_id), "aresume", run_id)
+
+    async def aresume(self, run_id: str) -> RunResult:
+        """Go on with a run that broke off, or that ended without an answer.
+
+        Whoever has answered is not asked again. Of a run that ended without an answer, those who failed are.
+        What was spent before counts against the limits.
+
+        Args:
+            run_id: The run's name, or enough of its beginning.
+
+        Returns:
+            The answer. A run that has one already gives that, and asks nobody.
+
+        Raises:
+            InputError: There is no journal, no such run in it, or a live process is at it.
+            RunError: Nobody answered.
+        """
+        past = await self._past(run_id)
+        if isinstance(past, RunResult):
+            return past
+        return await self._through(past.query, await self._context(past.run_id, past))
+
+    async def astream_resume(self, run_id: str) -> AsyncIterator[Event]:
+        """Go on with a run as ``aresume`` does, and tell what happens while it happens.
+
+        Args:
+            run_id: The run's name, or enough of its beginning.
+
+        Yields:
+            Events; the last one is of kind ``result``.
+        """
+        past = await self._past(run_id)
+        if isinstance(past, RunResult):
+            yield Event(kind="result", data=past)
+            return
+        async for event in self._told(past.query, await self._context(past.run_id, past)):
+            yield event
+
+    def how_to_resume(self, run_id: str) -> str | None:
+        """Write the command that goes on with a run, or return ``None`` where no record is kept."""
+        return None if self._journal is None else resume_command(self._journal, run_id, self._origin)
 
     def workflow(self) -> StateGraph[Any, Any, Any, Any]:
         """Return the uncompiled LangGraph graph: compile it with your own checkpointer, or nest it in yours.
@@ -310,6 +362,10 @@ class AgentRoute:
             caveats=self._caveats,
             target_coverage=self._target_coverage,
             default_agent=registry.default_agent,
+            breaker=self._breaker,
+            journal=self._journal,
+            budget=self._budget,
+            origin=self._whence(registry),
         )
 
     async def aclose(self) -> None:
@@ -336,14 +392,59 @@ class AgentRoute:
             crew.compiled = self._workflow(crew).compile(name="agentroute")
         return crew.compiled
 
-    def _call(self, query: str | Query, run_id: str, notes: tuple[str, ...]) -> dict[str, Any]:
+    async def _context(self, run_id: str | None, past: Past | None = None) -> RunContext:
         from agentroute.running.context import RunContext
 
-        return {
+        return RunContext(run_id=run_id or uuid.uuid4().hex, notes=await self._news(), past=past)
+
+    async def _past(self, run_id: str) -> Past | RunResult:
+        from agentroute.running.past import take_up
+
+        journal = self._journal
+        if journal is None:
+            raise InputError("there is no journal to resume from: give AgentRoute(..., journal=PATH)")
+        return await in_thread(lambda: take_up(journal, run_id))
+
+    async def _through(self, query: str | Query, context: RunContext) -> RunResult:
+        result: Any = None
+        async for event in self._told(query, context, only_end=True):
+            result = event.data
+        return cast(RunResult, result)
+
+    async def _told(
+        self, query: str | Query, context: RunContext, *, only_end: bool = False
+    ) -> AsyncIterator[Event]:
+        """Run the workflow, and leave nothing open behind it."""
+        run_id, resume = context.run_id, self.how_to_resume(context.run_id)
+        call: dict[str, Any] = {
             "input": {"question": to_plain(query) if isinstance(query, Query) else query},
             "config": {"configurable": {"thread_id": run_id}},
-            "context": RunContext(run_id=run_id, notes=notes),
+            "context": context,
+            "output_keys": OUTPUT,
         }
+        state: dict[str, Any] = {}
+        try:
+            if only_end:
+                state = await self._graph().ainvoke(**call)
+            else:
+                async for mode, chunk in self._graph().astream(stream_mode=["custom", "values"], **call):
+                    if mode == "values":
+                        state = chunk
+                    elif (event := read_event(chunk)) is not None:
+                        yield event
+        except AgentRouteError:
+            raise
+        except Exception as error:
+            raise broken(run_id, error, resume) from error
+        finally:
+            if self._journal is not None:
+                self._journal.release(run_id)
+        yield Event(kind="result", data=read_result(state, resume))
+
+    def _whence(self, registry: AgentRegistry) -> dict[str, object]:
+        """Say what a record needs to know for its run to be taken up by another process."""
+        whence = {**self._origin, "hash": registry.hash, "limits": to_plain(self.limits)}
+        return whence if self._budget is None else {**whence, "budget": self._budget.told}
 
     def _effort_router(self) -> EffortRouter:
         if self._effort is None:
@@ -365,14 +466,33 @@ class AgentRoute:
                 return NoClient()
             from agentroute.running.client import LiteLLMClient
 
-            self._client = LiteLLMClient()
+            self._client = LiteLLMClient(
+                requests_per_second=self.limits.requests_per_second,
+                requests_at_once=self.limits.requests_at_once,
+            )
         return self._client
 
-    async def _run_and_close(self, query: str | Query) -> RunResult:
+    def _waited(self, start: Callable[[], Awaitable[RunResult]], instead: str, run_id: str) -> RunResult:
+        """Run a coroutine in an event loop of its own, and close what belongs to it."""
+
+        async def work() -> RunResult:
+            try:
+                return await start()
+            finally:
+                await self.aclose()
+
         try:
-            return await self.arun(query)
-        finally:
-            await self.aclose()  # the connections belong to this event loop, which ends here
+            asyncio.get_running_loop()
+        except RuntimeError:
+            try:
+                return asyncio.run(work())
+            except KeyboardInterrupt:
+                how = self.how_to_resume(run_id)
+                raise KeyboardInterrupt(f"interrupted; to go on with it: {how}" if how else "") from None
+        name = instead.removeprefix("a")
+        raise InputError(
+            f"{name}() was called where an event loop is running: write `await team.{instead}(...)` there"
+        )
 
 
 def load_router(path: str | os.PathLike[str], preset: str | None = None) -> Router:
@@ -393,6 +513,12 @@ def load_router(path: str | os.PathLike[str], preset: str | None = None) -> Rout
 
     router = GraphRouter.load(path)
     return router if preset is None else router.with_preset(preset)
+
+
+def _journal(given: Journal | str | os.PathLike[str] | bool | None) -> Journal | None:
+    if given is None or given is False:
+        return None
+    return given if isinstance(given, Journal) else Journal(None if given is True else given)
 
 
 def _held_to(router: Router | None, preset: str | None, target_coverage: float | None) -> Router | None:

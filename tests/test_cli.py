@@ -56,7 +56,8 @@ def run(*args: object, code: int = 0) -> tuple[str, str]:
 
 def start(*args: object, **options: Any) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
-    env = {**os.environ, "PYTHONPATH": str(TESTS)}
+    path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     command = [sys.executable, "-c", "from agentroute.cli import main; main()", *map(str, args)]
     return subprocess.Popen(
         command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
@@ -307,7 +308,9 @@ def test_an_interrupt_shows_what_had_come(tmp_path: Path) -> None:
             break
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (seen, out, err)
-    assert err.splitlines() == ["interrupted; these answers had come, and are not refined:", "  knows: Paris"]
+    *lines, how = err.splitlines()
+    assert lines == ["interrupted; these answers had come, and are not refined:", "  knows: Paris"]
+    assert re.fullmatch(r"to go on with it: agentroute runs resume [0-9a-f]{32} --allow evaluation", how)
     assert not out
 
 
@@ -342,7 +345,10 @@ def test_the_second_interrupt_stops_an_agent_that_blocks(tmp_path: Path) -> None
         process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.replace("blocking\n", "") == "interrupted; nobody had answered yet\n"
+    first, how = err.replace("blocking\n", "").splitlines()
+    assert first == "interrupted; nobody had answered yet" and how.startswith(
+        "to go on with it: agentroute runs"
+    )
 
 
 def test_allow_finds_the_code_of_the_working_folder(tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ def test_a_cut_archive_gives_what_is_before_the_cut(tmp_path: Path) -> None:
     assert len(opened.problems) == 1 and "damaged from here on" in opened.problems[0]
 
 
+@pytest.mark.fault("F40", "one line with file and line, the rest counted", "every other record")
 def test_bad_lines_are_counted_with_their_place_and_the_others_are_used(tmp_path: Path) -> None:
     path = folder(tmp_path, Outcome(query="q0", agent="one", score=1.0))
     add_lines(
@@ -240,6 +241,7 @@ def test_bad_lines_are_counted_with_their_place_and_the_others_are_used(tmp_path
     assert answer is not None and answer.encode()  # nothing that cannot be written as UTF-8
 
 
+@pytest.mark.fault("F40", "one line with file and line", "every other record; memory")
 def test_an_endless_line_is_one_problem(tmp_path: Path) -> None:
     path = tmp_path / "big.jsonl"
     with path.open("wb") as file:
@@ -369,6 +371,11 @@ LOG = [
 ]
 
 
+@pytest.mark.fault(
+    "F37",
+    "`1 unfinished record at the end was set aside`",
+    "every whole record",
+)
 def test_every_prefix_of_a_log_gives_its_whole_records_and_takes_more(tmp_path: Path) -> None:
     path = folder(tmp_path, *LOG)
     file = path / "outcomes.jsonl"
@@ -444,6 +451,7 @@ def heard(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+@pytest.mark.fault("F38", "nothing", "every record of both")
 def test_two_processes_append_at_once_and_lose_nothing(tmp_path: Path) -> None:
     path = folder(tmp_path)
     processes = [start_appender(path, name, 150) for name in ("one", "two")]
@@ -458,6 +466,7 @@ def test_two_processes_append_at_once_and_lose_nothing(tmp_path: Path) -> None:
         assert [number for agent, number in found if agent == name] == [str(i) for i in range(150)]
 
 
+@pytest.mark.fault("F37", "`1 unfinished record at the end was set aside`", "all that was acknowledged")
 def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
     path = folder(tmp_path)
     process = start_appender(path, "one", 100_000)

@@ -43,6 +43,9 @@ def test_there_are_enough_bad_files_and_each_has_its_messages() -> None:
     assert {path.name for path in BAD} == set(EXPECTED)
 
 
+@pytest.mark.fault("F52", "exit 2, `file:line`, the rule and the remedy", "the registry in use")
+@pytest.mark.fault("F51", "`agent id is taken, first on line 12`", "the registry in use")
+@pytest.mark.fault("T06", "exit 2, `file:line`, the rule", "the process")
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_a_bad_file_is_refused_with_the_exact_message(path: Path) -> None:
     assert problems_of(path) == tuple(f"{path}:{line}" for line in EXPECTED[path.name])
@@ -77,6 +80,7 @@ def test_noise_raises_nothing_else(tmp_path_factory: pytest.TempPathFactory, noi
     problems_of(there, TEAM.encode() + (noise if isinstance(noise, bytes) else noise.encode()) + b"\n]")
 
 
+@pytest.mark.fault("T07", "exit 2, `give the path of a registry file`", "pipes and devices, unread")
 def test_what_is_no_readable_file_is_refused(tmp_path: Path) -> None:
     loop, pipe = tmp_path / "loop.yaml", tmp_path / "pipe.yaml"
     loop.symlink_to(loop)
@@ -104,6 +108,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.fault("T06", "`nested deeper than 20 levels`, in no time", "memory and time")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -232,6 +237,7 @@ def test_words_that_old_yaml_takes_for_truth_values_are_text() -> None:
     assert (spec.id, spec.tags) == ("no", ("yes", "on", "7", "2024-01-01"))
 
 
+@pytest.mark.fault("T08", "exit 2: private addresses are for the caller to allow", "the network")
 def test_private_addresses_are_for_the_caller_to_allow(tmp_path: Path) -> None:
     path = tmp_path / "team.yaml"
     path.write_text(TEAM + "    api_base: http://192.168.1.20:8000/v1\n")
@@ -240,6 +246,7 @@ def test_private_addresses_are_for_the_caller_to_allow(tmp_path: Path) -> None:
     assert registry["coder"].api_base == "http://192.168.1.20:8000/v1"
 
 
+@pytest.mark.fault("F57", "a team; who is asked at once is capped", "all rows")
 def test_ten_thousand_agents_load(tmp_path: Path) -> None:
     path = tmp_path / "team.yaml"
     row = (

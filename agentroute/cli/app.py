@@ -19,6 +19,7 @@ from agentroute.cli.judging import evaluate
 from agentroute.cli.learning import collect, train
 from agentroute.cli.onboarding import onboard
 from agentroute.cli.output import plain
+from agentroute.cli.runs import runs
 from agentroute.errors import AgentRouteError, StorageError
 
 INTERRUPTED = 130
@@ -67,6 +68,7 @@ def agentroute(
     """Several agents, one good answer at a known price."""
 
 
+app.add_typer(runs, name="runs")
 for command in (check, ask, route, explain, collect, train, evaluate, onboard):
     app.command()(command)
 

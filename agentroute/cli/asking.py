@@ -5,6 +5,7 @@ Everything heavy is imported inside the commands, so that each pays only for wha
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from agentroute.cli.following import Follower, rounds
 from agentroute.cli.options import (
     Allow,
     Deadline,
+    JournalFile,
     Json,
     MaxCost,
     Preset,
@@ -27,6 +29,9 @@ from agentroute.cli.output import dollars, only_ours, plain, print_json, print_t
 from agentroute.types import RunResult
 
 STRICT_CODE = 10
+Strict = Annotated[
+    bool, typer.Option("--strict", help=f"Exit with {STRICT_CODE} when anything went wrong on the way.")
+]
 
 Question = Annotated[str, typer.Argument(help="The question.", metavar="QUERY", show_default=False)]
 
@@ -73,29 +78,58 @@ def ask(
     max_rounds: Annotated[int | None, typer.Option(help="Waves of agents at most.", min=1)] = None,
     preset: Preset = None,
     target_coverage: TargetCoverage = None,
+    journal: JournalFile = None,
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no record of the run.")] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            help="Dollars that all runs share which name the same budget and journal.",
+            metavar="NAME=USD",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Tell each round and answer while the run goes on.")
     ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help=f"Exit with {STRICT_CODE} when anything went wrong on the way.")
-    ] = False,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Answer a question with the team, and show who was asked, round by round."""
     limits = _limits(max_cost_usd, deadline, max_rounds)
-    team = _team(registry, router, allow, limits, preset, target_coverage)
+    kept = None if no_journal else _kept(journal)
+    shared = None if budget is None else _shared(budget, journal)
+    team = _team(registry, router, allow, limits, preset, target_coverage, journal=kept, budget=shared)
+    answered(follow(team, query, uuid.uuid4().hex, verbose), as_json, strict, told=verbose)
+
+
+def follow(team: Any, query: str | None, run_id: str, verbose: bool) -> RunResult:
+    """Run a team, and say on an interrupt what had come and how to go on.
+
+    Args:
+        team: The ``AgentRoute``.
+        query: The question; ``None`` goes on with the run.
+        run_id: The run's name.
+        verbose: Whether to tell each round and answer as they come.
+
+    Returns:
+        The result.
+    """
     follower = Follower(tell if verbose else None)
     try:
         with only_ours():
-            result = follower.run(team, query)
+            return follower.run(team, query, run_id)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(follower.interrupted()) from None
+        raise KeyboardInterrupt(follower.interrupted(team.how_to_resume(run_id))) from None
+
+
+def answered(result: RunResult, as_json: bool, strict: bool, *, told: bool) -> None:
+    """Show a result, and end the command as ``--strict`` asks for."""
     if as_json:
         from agentroute.types import to_plain
 
         print_json(to_plain(result))
     else:
-        _show(result, told=verbose)
+        _show(result, told=told)
     if strict and result.status != "complete":
         raise typer.Exit(STRICT_CODE)
 
@@ -155,6 +189,7 @@ def _team(
     limits: Any,
     preset: str | None,
     target_coverage: float | None,
+    **options: Any,
 ) -> Any:
     from agentroute.pipeline import AgentRoute
 
@@ -165,7 +200,36 @@ def _team(
         limits=limits,
         preset=preset,
         target_coverage=target_coverage,
+        **options,
     )
+
+
+def _kept(path: Path | None) -> Any:
+    """Open the journal; the one that nobody named must not keep anybody from an answer."""
+    from agentroute.errors import StorageError
+    from agentroute.running.journal import Journal
+
+    try:
+        return Journal(path)
+    except StorageError as error:
+        if path is not None:
+            raise StorageError(f"{error}; name another --journal, or give --no-journal") from error
+        tell(f"no record is kept of this run: {error}")
+        return None
+
+
+def _shared(text: str, journal: Path | None) -> Any:
+    from agentroute.running.journal import default_path
+    from agentroute.running.shared import Budget
+
+    name, _, amount = text.rpartition("=")
+    try:
+        usd = float(amount)
+    except ValueError:
+        usd = -1.0
+    if not name or not usd >= 0:
+        raise typer.BadParameter(f"{text!r} is no budget: write NAME=USD, such as 2026-11=5.00")
+    return Budget(name, max_cost_usd=usd, store=journal or default_path())
 
 
 def _show(result: RunResult, told: bool) -> None:

@@ -42,14 +42,15 @@ class Follower:
         self._decisions: list[RoutingDecision] = []
         self._answers: list[Answer] = []
 
-    def run(self, team: Any, query: str) -> RunResult:
-        """Answer a question; see ``AgentRoute.run``."""
-        return asyncio.run(self._run(team, query))
+    def run(self, team: Any, query: str | None, run_id: str) -> RunResult:
+        """Answer a question, or go on with a run when there is none; see ``AgentRoute``."""
+        return asyncio.run(self._run(team, query, run_id))
 
-    async def _run(self, team: Any, query: str) -> RunResult:
+    async def _run(self, team: Any, query: str | None, run_id: str) -> RunResult:
         result: Any = None
+        events = team.astream_resume(run_id) if query is None else team.astream(query, run_id=run_id)
         try:
-            async for event in team.astream(query):
+            async for event in events:
                 self._see(event.kind, event.data)
                 result = event.data  # the last event is the result, or the stream raises
         finally:
@@ -65,10 +66,18 @@ class Follower:
             self._answers.append(data)
             self._tell(f"  {data.agent}: {shortened(data)}")
 
-    def interrupted(self) -> str:
-        """Say what had come before the run was interrupted."""
+    def interrupted(self, resume: str | None) -> str:
+        """Say what had come before the run was interrupted.
+
+        Args:
+            resume: How to go on with it, or ``None`` when it is not on record.
+
+        Returns:
+            A line, one for each answer, and one on how to go on.
+        """
         given = [answer for answer in self._answers if answer.status == "ok"]
+        how = [] if resume is None else [f"to go on with it: {resume}"]
         if not given:
-            return "interrupted; nobody had answered yet"
+            return "\n".join(["interrupted; nobody had answered yet", *how])
         lines = [f"  {answer.agent}: {shortened(answer)}" for answer in given]
-        return "\n".join(["interrupted; these answers had come, and are not refined:", *lines])
+        return "\n".join(["interrupted; these answers had come, and are not refined:", *lines, *how])

@@ -109,17 +109,23 @@ def train(
 
     opened = OutcomeFolder.open(folder)
     config = TrainConfig(seed=seed) if epochs is None else TrainConfig(seed=seed, epochs=epochs)
-    with progress_bar() as bar:
-        router = run(
-            opened,
-            out,
-            config=config,
-            without=tuple(without or ()),
-            held_out=not everything,
-            embedder=embedder,
-            progress=bar,
-            tune_encoder=tune_encoder,
-        )
+    try:
+        with progress_bar() as bar:
+            router = run(
+                opened,
+                out,
+                config=config,
+                without=tuple(without or ()),
+                held_out=not everything,
+                embedder=embedder,
+                progress=bar,
+                tune_encoder=tune_encoder,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; what was learned so far is kept in {out}, and an older router there is whole; "
+            "run the same command again to go on"
+        ) from None
     if bundle_encoder and not tune_encoder:  # a tuned one is there already
         from agentroute.knowledge.minilm import MiniLMEmbedder
         from agentroute.routing.router import ENCODER_FOLDER

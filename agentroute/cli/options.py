@@ -82,6 +82,10 @@ TargetCoverage = Annotated[
         metavar="SHARE",
     ),
 ]
+JournalFile = Annotated[
+    Path | None,
+    typer.Option("--journal", help="Where runs are on record; runs.db in the state folder by default."),
+]
 Without = Annotated[
     list[str] | None,
     typer.Option("--without", help="An agent to leave out; may be repeated.", metavar="AGENT"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -12,10 +13,19 @@ import typer
 
 from agentroute.types import Answer
 
+# Control characters but for line ends and tabs, changes of direction, tags, half characters. Joiners and
+# marks stay: scripts and emoji are written with them.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
 
 def print_json(data: Any) -> None:
     """Print one JSON document."""
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    # Within JSON these stand only in texts, where they can be written as escapes.
+    typer.echo(_UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
 
 def tell(line: str) -> None:
@@ -56,8 +66,8 @@ def print_table(
 
 
 def plain(text: str) -> str:
-    """Return text without the control characters that could command a terminal; line ends and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Return text without what could command a terminal, or hide in it; what words are written with stays."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def shortened(answer: Answer) -> str:

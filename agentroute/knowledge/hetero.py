@@ -8,6 +8,7 @@ training.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -110,6 +111,16 @@ class PackedGraphs:
 
     def __len__(self) -> int:
         return len(self._count["query"])
+
+    def digest(self) -> str:
+        """Return a sha256 of all that the graphs hold: equal graphs in the same order have the same."""
+        digest = hashlib.sha256()
+        named = [*self._count.items(), *self._x.items(), ("suits", self._suits)]
+        named += [("|".join(kind), part) for kind, parts in self._edges.items() for part in parts]
+        for name, value in named:
+            digest.update(f"{name} {value.dtype} {value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        return digest.hexdigest()
 
     @property
     def agents(self) -> int:

@@ -19,6 +19,8 @@ import numpy as np
 _log = logging.getLogger(__name__)
 _MAX_BYTES = 2 * 2**30
 """Size at which the older half is dropped: about 1.2 million vectors of 384 numbers."""
+_DAMAGE = (sqlite3.Error, ValueError)
+"""What a damaged file raises: some of SQLite's own messages about one cannot be decoded."""
 _KEYS_PER_SELECT = 900
 """SQLite before 3.32 takes 999 parameters."""
 
@@ -65,7 +67,7 @@ class VectorStore:
                     for key, blob, crc in rows:
                         if isinstance(blob, bytes) and zlib.crc32(blob) == crc and len(blob) % 4 == 0:
                             found[bytes(key)] = np.frombuffer(blob, dtype="<f4").astype(np.float32)
-            except sqlite3.Error as error:
+            except _DAMAGE as error:
                 self._give_up(error)
         return found
 
@@ -84,7 +86,7 @@ class VectorStore:
                 if connection is not None:
                     with connection:
                         connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
-            except sqlite3.Error as error:
+            except _DAMAGE as error:
                 self._give_up(error)
 
     def close(self) -> None:
@@ -107,13 +109,13 @@ class VectorStore:
                 return None
             try:
                 _prepare(connection)
-            except sqlite3.Error:
+            except _DAMAGE:
                 connection.close()
                 raise
             self._connection = connection
         return self._connection
 
-    def _give_up(self, error: sqlite3.Error) -> None:
+    def _give_up(self, error: Exception) -> None:
         if _is_busy(error):
             return  # this call goes without; the next one tries again
         self.close()
@@ -158,6 +160,6 @@ def _prepare(connection: sqlite3.Connection) -> None:
             )
 
 
-def _is_busy(error: sqlite3.Error) -> bool:
+def _is_busy(error: Exception) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from agentroute.errors import InputError, OutcomeError
-from agentroute.outcomes.jsonl import Problems, read_jsonl
+from agentroute.outcomes.jsonl import Problems, read_jsonl, readable
 from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome
 from agentroute.outcomes.table import OutcomeTable, build_table, by_run, did_you_mean, joined
 from agentroute.registry import AgentRegistry
@@ -65,12 +65,17 @@ class OutcomeFolder:
             RegistryError: ``agents.yaml`` breaks a rule.
         """
         folder = Path(path)
+        with readable(folder):
+            return cls._opened(folder)
+
+    @classmethod
+    def _opened(cls, folder: Path) -> OutcomeFolder:
         if not folder.is_dir():
             raise OutcomeError(f"{folder} is not a folder: give a folder with {_HOLDS}")
         if utterance_files(folder):
             from agentroute.outcomes.utterances import UtteranceFolder  # which is built on this class
 
-            return UtteranceFolder.open(folder)
+            return UtteranceFolder._opened(folder)
         agents = folder / "agents.yaml"
         queries, outcomes = _find(folder, "queries"), _find(folder, "outcomes")
         if not agents.is_file():
@@ -168,6 +173,11 @@ def read_queries(path: str | Path) -> dict[str, QueryRecord]:
         OutcomeError: There is no such file, or a record in it breaks the format.
     """
     source, problems = Path(path), Problems()
+    with readable(source):
+        return _queries_of(source, problems)
+
+
+def _queries_of(source: Path, problems: Problems) -> dict[str, QueryRecord]:
     if source.is_dir():
         labelled = utterance_files(source) and not any(source.glob("queries.jsonl*"))
     else:

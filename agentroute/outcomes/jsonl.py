@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
+
+from agentroute.errors import OutcomeError
 
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of one record; a longer line is damage."""
@@ -44,6 +47,28 @@ class Problems:
         return tuple(found)
 
 
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what the system says of a place that cannot be read into an error of ours.
+
+    Args:
+        path: What messages call the place when the system names none.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        OutcomeError: The place cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        where, why = error.filename or path, error.strerror or error
+        raise OutcomeError(
+            f"{where} cannot be read: {why}; check that it is there and its permissions"
+        ) from None
+
+
 def read_jsonl(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the records of a ``.jsonl`` or ``.jsonl.gz`` file, one at a time.
 
@@ -56,8 +81,11 @@ def read_jsonl(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, 
 
     Yields:
         The line's number, counted from 1, and the record.
+
+    Raises:
+        OutcomeError: The file cannot be read.
     """
-    with _open(path) as file:
+    with readable(path), _open(path) as file:
         number = 0
         while True:
             number += 1

@@ -19,7 +19,7 @@ import numpy as np
 
 from agentroute.errors import OutcomeError
 from agentroute.outcomes.folder import UTTERANCES, OutcomeFolder, utterance_files
-from agentroute.outcomes.jsonl import Problems, read_jsonl
+from agentroute.outcomes.jsonl import Problems, read_jsonl, readable
 from agentroute.outcomes.records import QueryRecord, shown
 from agentroute.outcomes.table import OutcomeTable, did_you_mean
 from agentroute.registry import AgentRegistry
@@ -83,6 +83,11 @@ class UtteranceFolder(OutcomeFolder):
             RegistryError: ``agents.yaml`` breaks a rule.
         """
         folder = Path(path)
+        with readable(folder):
+            return cls._opened(folder)
+
+    @classmethod
+    def _opened(cls, folder: Path) -> UtteranceFolder:
         if not folder.is_dir():
             raise OutcomeError(f"{folder} is not a folder: give a folder with {_HOLDS}")
         files = _files(folder)

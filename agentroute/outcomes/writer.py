@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agentroute.errors import OutcomeError, StorageError
 from agentroute.outcomes.folder import utterance_files
-from agentroute.outcomes.jsonl import Problems, parse, read_jsonl
+from agentroute.outcomes.jsonl import Problems, parse, read_jsonl, readable
 from agentroute.outcomes.records import Outcome, QueryRecord, check_outcome
 
 if TYPE_CHECKING:
@@ -61,13 +61,14 @@ class OutcomeWriter:
 
     def __init__(self, path: str | Path) -> None:
         folder = Path(path)
-        if not folder.is_dir():
-            raise OutcomeError(f"{folder} is not a folder: make one with create_folder() first")
-        _refuse_utterances(folder)
-        if (folder / "outcomes.jsonl.gz").exists():
-            raise OutcomeError(
-                f"{folder / 'outcomes.jsonl.gz'} is compressed: unpack it (gunzip) to append to it"
-            )
+        with readable(folder):
+            if not folder.is_dir():
+                raise OutcomeError(f"{folder} is not a folder: make one with create_folder() first")
+            _refuse_utterances(folder)
+            if (folder / "outcomes.jsonl.gz").exists():
+                raise OutcomeError(
+                    f"{folder / 'outcomes.jsonl.gz'} is compressed: unpack it (gunzip) to append to it"
+                )
         self.path = folder / "outcomes.jsonl"
         try:
             is_new = not self.path.exists()
@@ -206,7 +207,7 @@ def alone(path: str | Path) -> Iterator[None]:
     Raises:
         OutcomeError: Another collection is at work in it.
     """
-    with (Path(path) / "agents.yaml").open("rb") as file:
+    with readable(Path(path)), (Path(path) / "agents.yaml").open("rb") as file:
         if not _try_lock(file.fileno()):
             raise OutcomeError(
                 f"another collection is at work in {path}: wait until it is done, or choose another folder"
@@ -239,22 +240,23 @@ def create_folder(path: str | Path, registry: AgentRegistry, records: Iterable[Q
         raise OutcomeError(
             f"query id {bad[0]!r} is given {counts[bad[0]]} times: each query needs an id of its own"
         )
-    if folder.exists() and not folder.is_dir():
-        raise OutcomeError(f"{folder} is a file; outcomes are kept in a folder: choose another place")
-    _refuse_utterances(folder)
     files = {
         "agents.yaml": registry.to_yaml().encode(),
         "queries.jsonl": b"".join(f"{record.to_json()}\n".encode("ascii") for record in queries),
     }
-    for name in [name for name in files if (folder / name).exists()]:
-        data, old = files.pop(name), folder / name
-        same = old.read_bytes() == data or (
-            name == "agents.yaml" and type(registry).from_yaml(old).hash == registry.hash
-        )
-        if not same:
-            raise OutcomeError(
-                f"{old} is there and differs: choose another folder, or go on with its own {old.stem}"
+    with readable(folder):
+        if folder.exists() and not folder.is_dir():
+            raise OutcomeError(f"{folder} is a file; outcomes are kept in a folder: choose another place")
+        _refuse_utterances(folder)
+        for name in [name for name in files if (folder / name).exists()]:
+            data, old = files.pop(name), folder / name
+            same = old.read_bytes() == data or (
+                name == "agents.yaml" and type(registry).from_yaml(old).hash == registry.hash
             )
+            if not same:
+                raise OutcomeError(
+                    f"{old} is there and differs: choose another folder, or go on with its own {old.stem}"
+                )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():

@@ -29,6 +29,11 @@ class CardRouter(DecidingRouter):
             embedder, extractor or RuleExtractor(), policy or TopK(k=3, temperature=0.5), version="cards"
         )
 
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether one answer is enough, and votes weigh what they weighed when the wave was selected."""
+        return type(self.policy).wave is Policy.wave and not self.policy.looks
+
     def logits(self, graphs: Sequence[KnowledgeGraph]) -> Floats:
         """Score the agents by likeness; these are not chances, only an order.
 

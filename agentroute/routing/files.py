@@ -6,9 +6,12 @@ bit anywhere is found. Nothing in such a file can run code.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,18 +38,40 @@ def save(folder: str | os.PathLike[str], manifest: Mapping[str, Any], tensors: T
 
     Returns:
         The file's path.
+
+    Raises:
+        RouterFileError: The folder is a file.
+        StorageError: The disk refused; an older file is intact.
+    """
+    home = Path(folder)
+    if os.path.exists(home) and not os.path.isdir(home):
+        raise RouterFileError(f"{home} is a file; a router is saved into a folder: give another --out")
+    return write(home / FILE_NAME, manifest, tensors)
+
+
+def write(path: Path, manifest: Mapping[str, Any], tensors: Tensors) -> Path:
+    """Write one such file under any name; see ``save``.
+
+    Args:
+        path: The file; its folder is made if missing.
+        manifest: Plain data.
+        tensors: Arrays by name.
+
+    Returns:
+        The path.
+
+    Raises:
+        StorageError: The disk refused; an older file is intact.
     """
     from safetensors.numpy import save as to_bytes
 
-    home = Path(folder)
-    if home.exists() and not home.is_dir():
-        raise RouterFileError(f"{home} is a file; a router is saved into a folder: give another --out")
     text = json.dumps({"format": FORMAT, **manifest}, sort_keys=True)
     tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
     data = to_bytes(tensors, metadata={"manifest": text, "sha256": _digest(text, tensors)})
-    path, temporary = home / FILE_NAME, home / f"{FILE_NAME}.{os.getpid()}.tmp"
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
@@ -57,9 +82,30 @@ def save(folder: str | os.PathLike[str], manifest: Mapping[str, Any], tensors: T
             f"{path} could not be written: {error.strerror}; an older one is intact"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(home)
+        with contextlib.suppress(OSError):  # what went wrong above must not be hidden by what goes wrong here
+            temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
     return path
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed while writing left behind."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+        writer = left.name.removeprefix(f"{path.name}.").removesuffix(".tmp")
+        if writer.isdigit() and not _alive(int(writer)):
+            left.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    if sys.platform == "win32":  # where asking would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def load(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Tensors]:
@@ -74,17 +120,34 @@ def load(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Tensors]:
     Raises:
         RouterFileError: It is missing, damaged, of a newer format, or holds numbers that are not finite.
     """
+    path = Path(folder)
+    # A folder whose parents may not be entered is told of when the file in it is read.
+    return read(path / FILE_NAME if os.path.isdir(path) else path, folder)
+
+
+def read(path: Path, given: str | os.PathLike[str] | None = None) -> tuple[dict[str, Any], Tensors]:
+    """Read one such file under any name; see ``load``.
+
+    Args:
+        path: The file.
+        given: What messages call it when it is not there.
+
+    Returns:
+        The manifest and the tensors.
+
+    Raises:
+        RouterFileError: As for ``load``.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
-    path = Path(folder)
-    path = path / FILE_NAME if path.is_dir() else path
     remedy = "train it again with 'agentroute train FOLDER --out ROUTER'"
     try:
-        data = path.read_bytes()
+        # Reading a pipe or a device might never end.
+        data = path.read_bytes() if path.is_file() or not path.exists() else b""
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise RouterFileError(f"{folder}: no router to read there ({why}); {remedy}") from None
+        raise RouterFileError(f"{given or path}: no router to read there ({why}); {remedy}") from None
     try:
         tensors: Tensors = from_bytes(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,9 +18,11 @@ from agentroute.knowledge.build import VOICE
 from agentroute.knowledge.graph import KNOWS, Floats, Indices, reverse
 from agentroute.knowledge.hetero import Mask, PackedGraphs, to_hetero
 from agentroute.knowledge.record import ESTIMATES_DIM, logit
+from agentroute.routing import gnn
 from agentroute.routing.gnn import EMPTY, GNNConfig, RouterGNN, Scores
 from agentroute.routing.policy import Table
 from agentroute.routing.runtime import stack
+from agentroute.routing.unfinished import NOTHING_KEPT, Unfinished, pack, unpack
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -90,6 +93,7 @@ def fit(
     gnn_config: GNNConfig,
     config: TrainConfig,
     tell: Progress,
+    unfinished: Unfinished = NOTHING_KEPT,
 ) -> Fitted:
     """Learn a network's weights, on graphs as they stand when a random part of the agents has answered.
 
@@ -101,10 +105,13 @@ def fit(
         gnn_config: The network's shape.
         config: How to train.
         tell: Called after every pass.
+        unfinished: Where an earlier training that was interrupted left its state, to go on from there.
 
     Returns:
         The weights of the best pass, and the losses of each.
     """
+    code = (gnn, sys.modules[__name__])
+    checkpoint = unfinished.checkpoint(graphs, score, rows, held_out, gnn_config, config, *code)
     with _reproducible(config.seed):
         order = np.random.default_rng(config.seed)
         model = RouterGNN(gnn_config)
@@ -126,7 +133,17 @@ def fit(
         best, best_weights, passes = float("inf"), model.state_dict(), 0
         history: list[dict[str, float]] = []
         since = 0
-        for epoch in range(config.epochs):
+        if (left := checkpoint.read()) is not None:
+            facts, tensors = left
+            best_weights = unpack(tensors, model, optimizer)
+            best, passes, since, history = (facts[name] for name in ("best", "passes", "since", "history"))
+            order.bit_generator.state = facts["order"]
+
+        def ended() -> bool:
+            return len(history) >= config.epochs or bool(held and history and since >= config.patience)
+
+        while not ended():
+            epoch = len(history)
             model.train()
             total, shuffled = 0.0, order.permutation(rows)[: config.pass_rows]
             for start in range(0, len(shuffled), config.batch_size):
@@ -140,19 +157,20 @@ def fit(
                 total += loss.item() * len(taken)
             tell("training", epoch + 1, config.epochs)
             history.append({"train": round(total / len(shuffled), 5)})
-            if not held:
-                continue
-            model.eval()
-            with torch.no_grad():
-                losses = [float(_loss(model(data), data, aim, config)) * len(aim) for data, aim in held]
-            validation = sum(losses) / sum(len(aim) for _, aim in held)
-            history[-1]["validation"] = round(validation, 5)
-            since += -(-len(shuffled) // config.batch_size)
-            if validation < best - 1e-5:
-                best, since, passes = validation, 0, epoch + 1
-                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-            if since >= config.patience:
-                break
+            if held:
+                model.eval()
+                with torch.no_grad():
+                    losses = [float(_loss(model(data), data, aim, config)) * len(aim) for data, aim in held]
+                validation = sum(losses) / sum(len(aim) for _, aim in held)
+                history[-1]["validation"] = round(validation, 5)
+                since += -(-len(shuffled) // config.batch_size)
+                if validation < best - 1e-5:
+                    best, since, passes = validation, 0, epoch + 1
+                    best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+            if ended() or checkpoint.due:
+                facts = {"best": best, "passes": passes, "since": since, "history": history}
+                facts["order"] = order.bit_generator.state
+                checkpoint.write(facts, pack(model, optimizer, best_weights))
         if not held:
             best_weights, passes = model.state_dict(), config.epochs
     tell("training", config.epochs, config.epochs)  # it may have ended early
@@ -167,6 +185,7 @@ def fit_committee(
     gnn_config: GNNConfig,
     config: TrainConfig,
     tell: Progress,
+    unfinished: Unfinished = NOTHING_KEPT,
 ) -> Fitted:
     """Learn several networks from the same graphs, each from a start and an order of its own.
 
@@ -178,6 +197,7 @@ def fit_committee(
         gnn_config: See ``fit``.
         config: See ``fit``; its ``committee`` says how many.
         tell: See ``fit``.
+        unfinished: See ``fit``; each member has a checkpoint of its own.
 
     Returns:
         The weights of all, stacked as ``runtime.stack`` does; the losses of each, and the passes of the one
@@ -185,7 +205,8 @@ def fit_committee(
     """
     seeds = [config.seed + APART * member for member in range(config.committee)]
     found = [
-        fit(graphs, score, rows, held_out, gnn_config, replace(config, seed=seed), tell) for seed in seeds
+        fit(graphs, score, rows, held_out, gnn_config, replace(config, seed=seed), tell, unfinished)
+        for seed in seeds
     ]
     return Fitted(
         stack([one.weights for one in found]),

@@ -327,6 +327,9 @@ class GraphRouter(DecidingRouter):
 
         try:
             trained = manifest["embedder"]
+            dim, fingerprint = int(trained["dim"]), str(trained["fingerprint"])
+            if not isinstance(manifest["record"]["agents"], list):
+                raise TypeError("agents")
             embedder = embedder or _named_embedder(manifest["embedder_name"], trained, Path(folder))
             router = cls(
                 embedder=embedder,
@@ -338,16 +341,21 @@ class GraphRouter(DecidingRouter):
                 baseline=part("baseline."),
                 manifest=manifest,
             )
-        except (KeyError, TypeError) as error:
+            _ = router._call_price, router._reads  # what is asked for later is there as well
+        except KeyError as error:
             raise RouterFileError(f"{folder}: the router file lacks {error}; train it again") from None
-        if embedder.dim != trained["dim"]:
+        except (TypeError, AttributeError, ValueError, IndexError) as error:
             raise RouterFileError(
-                f"{folder}: trained on vectors of {trained['dim']} numbers, this embedder gives "
-                f"{embedder.dim}; use the embedder {trained['fingerprint']} or train again"
+                f"{folder}: not a router file that agentroute wrote ({type(error).__name__}); train it again"
+            ) from None
+        if embedder.dim != dim:
+            raise RouterFileError(
+                f"{folder}: trained on vectors of {dim} numbers, this embedder gives "
+                f"{embedder.dim}; use the embedder {fingerprint} or train again"
             )
-        if embedder.fingerprint != trained["fingerprint"]:
+        if embedder.fingerprint != fingerprint:
             raise RouterFileError(
-                f"{folder}: trained with the embedder {trained['fingerprint']}, this one is "
+                f"{folder}: trained with the embedder {fingerprint}, this one is "
                 f"{embedder.fingerprint}; use that one or train again"
             )
         if misfits := router.misfits():

@@ -49,6 +49,7 @@ from agentroute.routing.router import ENCODER_FOLDER, GraphRouter, views_of
 from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.sets import AGENT_PRICE, set_settings
 from agentroute.routing.split import Split, folds, split_queries
+from agentroute.routing.unfinished import Unfinished
 from agentroute.types import Embedder, Extractor
 
 SMALL = 3_000
@@ -99,7 +100,9 @@ def train(
 
     Args:
         folder: Recorded outcomes, or utterances labelled with the agents that fit.
-        out: Where to save the router; not saved when ``None``.
+        out: Where to save the router; not saved when ``None``. What was learned so far is kept there as well,
+            in ``unfinished``, until the router is saved: the same training, begun again, goes on from it and
+            ends with the same weights.
         config: How to train.
         without: Agents to leave out.
         held_out: False to train on all queries, with none left for ``evaluate``.
@@ -147,6 +150,7 @@ def train(
     else:
         encoder = make_embedder(embedder) if isinstance(embedder, str) else embedder
     finder = extractor or RuleExtractor()
+    unfinished = Unfinished(None if out is None else Path(out))
 
     tell("reading queries", 0, 1)
     small = len(split.train) + len(split.validation) < SMALL
@@ -169,14 +173,16 @@ def train(
     if small:
         judged = learned
         tell("reading queries", 1, 1)
-        fitted, growth = _fit_in_parts(PackedGraphs(graphs), learned, gnn_config, config, tell)
+        fitted, growth = _fit_in_parts(PackedGraphs(graphs), learned, gnn_config, config, tell, unfinished)
     else:
         judged = table.take(split.validation)
         held = grow_all(builder, _graphs(builder, judged), judged)
         tell("reading queries", 1, 1)
         score = np.concatenate([learned.score, judged.score])
         train_rows, held_rows = np.split(np.arange(len(score)), [len(learned)])
-        fitted = fit(PackedGraphs([*graphs, *held]), score, train_rows, held_rows, gnn_config, config, tell)
+        fitted = fit(
+            PackedGraphs([*graphs, *held]), score, train_rows, held_rows, gnn_config, config, tell, unfinished
+        )
         growth = Growth(NumpyGNN(fitted.weights), PackedGraphs(held))
         graphs = held
     baseline = _fit_baseline(record, table, split, rows, encoder, config)
@@ -230,6 +236,7 @@ def train(
             encoder.bundle(Path(out) / ENCODER_FOLDER)
             shutil.rmtree(_fresh_encoder(out))
         router.save(out)
+        unfinished.clear()
     return router
 
 
@@ -293,7 +300,12 @@ def _fresh_encoder(out: str | os.PathLike[str]) -> Path:
 
 
 def _fit_in_parts(
-    graphs: PackedGraphs, table: OutcomeTable, gnn_config: GNNConfig, config: TrainConfig, tell: Progress
+    graphs: PackedGraphs,
+    table: OutcomeTable,
+    gnn_config: GNNConfig,
+    config: TrainConfig,
+    tell: Progress,
+    unfinished: Unfinished,
 ) -> tuple[Fitted, Growth]:
     """Train a committee for each part left out, to judge that part; then one on everything, to be used."""
     part = np.zeros(len(table), np.int64)
@@ -302,17 +314,19 @@ def _fit_in_parts(
         part[rows] = i
     everyone, nobody = np.arange(len(table)), np.zeros(0, np.int64)
     if len(dealt) < 2:  # all questions are alike: there is nobody who has not seen them
-        fitted = fit_committee(graphs, table.score, everyone, dealt[0], gnn_config, config, tell)
+        fitted = fit_committee(graphs, table.score, everyone, dealt[0], gnn_config, config, tell, unfinished)
         return fitted, Growth(NumpyGNN(fitted.weights), graphs)
     steps = -(-len(table) // config.batch_size)
     hasty = replace(config, patience=min(config.patience, PART_PATIENCE * steps))
     tried = [
-        fit_committee(graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, hasty, tell)
+        fit_committee(
+            graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, hasty, tell, unfinished
+        )
         for i, rows in enumerate(dealt)
     ]
     passes = round(float(np.median([one.passes for one in tried])))
     last = replace(config, epochs=max(passes, 1))
-    fitted = fit_committee(graphs, table.score, everyone, nobody, gnn_config, last, tell)
+    fitted = fit_committee(graphs, table.score, everyone, nobody, gnn_config, last, tell, unfinished)
     losses = [loss for one in (*tried, fitted) for loss in one.losses]
     networks = [NumpyGNN(one.weights) for one in tried]
     return fitted._replace(losses=losses), Growth(networks, graphs, part)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -20,6 +21,9 @@ __all__ = ["ASSUMED_OUTPUT_TOKENS", "BYTES_PER_TOKEN", "Ledger", "MeteredClient"
 
 ASSUMED_OUTPUT_TOKENS = 1_024
 """What an answer is taken to need where the request sets no ``max_tokens``."""
+
+EMBED_S = 30.0
+"""Seconds that a call for vectors may take where nothing else is said."""
 
 BYTES_PER_TOKEN = 4
 """A rule of thumb for English text and JSON; a prompt's tokens are estimated from its UTF-8 bytes."""
@@ -64,10 +68,12 @@ class MeteredClient:
             ClientError: Of kind ``budget`` before any call; or the client's own.
         """
         price = request.price or await self._price_of(request.model)
-        held = self.ledger.reserve(estimate(request, price), f"a call of {request.model}")
-        spent = unknown(
-            1
-        )  # holds when the call is cancelled, or fails in a way that says nothing of its cost
+        held = await self.ledger.hold(
+            estimate(request, price), f"a call of {request.model}", request.timeout_s
+        )
+        began = time.monotonic()
+        # Holds when the call is cancelled, or fails in a way that says nothing of its cost.
+        spent = unknown(1)
         try:
             reply = await self._client.chat(request)
             spent = reply.usage
@@ -76,7 +82,7 @@ class MeteredClient:
             spent = error.usage
             raise
         finally:
-            self._settle(held, spent)
+            self._settle(held, spent, time.monotonic() - began)
 
     async def embed(self, model: str, texts: Sequence[str], **options: Any) -> list[list[float]]:
         """Ask the client for vectors, if the ledger has room; providers do not say what was spent.
@@ -95,9 +101,11 @@ class MeteredClient:
         price = await self._price_of(model)
         told = sum(_quarter(text) for text in texts)
         cost = None if price is None or price.input is None else price.input * told / 1e6
-        held = self.ledger.reserve(
-            Usage(requests=1, input_tokens=told, cost_usd=cost), f"embedding by {model}"
+        timeout = float(options.get("timeout_s", EMBED_S))
+        held = await self.ledger.hold(
+            Usage(requests=1, input_tokens=told, cost_usd=cost), f"embedding by {model}", timeout
         )
+        began = time.monotonic()
         spent = unknown(1)
         try:
             vectors = await cast(Any, self._client).embed(model, list(texts), **options)
@@ -106,14 +114,14 @@ class MeteredClient:
             spent = error.usage
             raise
         finally:
-            self._settle(held, spent)
+            self._settle(held, spent, time.monotonic() - began)
 
     async def _price_of(self, model: str) -> Price | None:
         ask = getattr(self._client, "price_of", None)
         return None if ask is None else cast("Price | None", await ask(model))
 
-    def _settle(self, held: Reservation, spent: Usage) -> None:
-        self.ledger.settle(held, spent)
+    def _settle(self, held: Reservation, spent: Usage, seconds: float) -> None:
+        self.ledger.settle(held, spent, seconds)
         with self._lock:
             self._usage += spent
 

@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 import threading
+import time
 import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
 from agentroute.running.faults import ClientError, ErrorKind, judge, unknown
+from agentroute.running.pace import Account, Pace
 from agentroute.running.reply import applied_effort, cost_of, read_reply, read_usage, read_vectors
 from agentroute.types import ChatReply, ChatRequest, Effort, Price, Usage
 
@@ -51,6 +53,8 @@ class LiteLLMClient:
         max_retries: Requests after the first one, for 408, 429, 5xx and broken connections; an unreadable
             answer is asked for once more at most, and all other failures are final.
         backoff_s: Seconds before the first retry; doubled for each further one, with jitter.
+        requests_per_second: Requests that may leave each second for one provider, or ``None``.
+        requests_at_once: Requests that may be under way at one provider, or ``None``.
         proxy: Address of an http proxy; proxies named in the environment are not used.
     """
 
@@ -60,10 +64,13 @@ class LiteLLMClient:
         max_retries: int = 2,
         *,
         backoff_s: float = 0.5,
+        requests_per_second: float | None = None,
+        requests_at_once: int | None = None,
         proxy: str | None = None,
     ) -> None:
         self._max_bytes, self._max_retries = max_answer_bytes, max_retries
         self._backoff_s, self._proxy = backoff_s, proxy
+        self._rates = requests_per_second, requests_at_once
         self._door: Any = None
         self._litellm: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -84,6 +91,7 @@ class LiteLLMClient:
             self._door = await asyncio.to_thread(_import_door)
         if self._loop is not loop:  # connections belong to one event loop
             self._litellm, self._loop = self._door.LiteLLM(self._max_bytes, self._proxy), loop
+            self._pace = Pace(*self._rates)
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""
@@ -105,7 +113,10 @@ class LiteLLMClient:
         """
         key = await self._key(request.model, request.api_key_env, request.api_base)
         tally = _Tally()
-        reply = await self._insist(lambda: self._chat_once(request, key, tally), tally, request.timeout_s)
+        account = _account(request.model, request.api_base, request.api_key_env)
+        reply = await self._insist(
+            lambda: self._chat_once(request, key, tally), tally, request.timeout_s, account
+        )
         usage = tally.usage + reply.usage
         return replace(reply, usage=usage, attempts=usage.requests)
 
@@ -142,7 +153,7 @@ class LiteLLMClient:
             requests, tally.trace = tally.trace.requests, None
             return read_vectors(response, len(texts), unknown(requests))
 
-        return await self._insist(once, tally, timeout_s)
+        return await self._insist(once, tally, timeout_s, _account(model, api_base, api_key_env))
 
     async def price_of(self, model: str) -> Price | None:
         """Return litellm's price for a model, or ``None`` when it has none."""
@@ -168,17 +179,22 @@ class LiteLLMClient:
             raise ClientError("no_key", text, attempts=0)
         return None
 
-    async def _insist(self, once: Callable[[], Awaitable[_T]], tally: _Tally, timeout_s: float) -> _T:
+    async def _insist(
+        self, once: Callable[[], Awaitable[_T]], tally: _Tally, timeout_s: float, account: Account
+    ) -> _T:
         """Retry what is worth it until the time is over. Adds every failed attempt to the tally."""
-        clock = asyncio.get_running_loop().time
+        clock, pace = time.monotonic, self._pace
         end = clock() + timeout_s
         try:
             async with asyncio.timeout(timeout_s):
                 for attempt in range(self._max_retries + 1):
                     try:
-                        return await once()
+                        async with pace.turn(account, end):
+                            return await once()
                     except ClientError as error:
                         tally.usage += error.usage
+                        if error.kind == "rate_limited" and error.attempts and error.retry_after_s:
+                            pace.pause(account, error.retry_after_s)  # all who ask there wait, not only we
                         wait = self._wait(error, attempt)
                         if wait is None or clock() + wait >= end:
                             error.usage, error.attempts = tally.usage, tally.usage.requests
@@ -253,6 +269,10 @@ class LiteLLMClient:
         if not trace.requests:
             notes += ("not capped on the wire",)
         return read_reply(response, usage, notes, applied_effort(trace.sent, level))
+
+
+def _account(model: str, base: str | None, env: str | None) -> Account:
+    return model.partition("/")[0], base, env
 
 
 def _import_door() -> ModuleType:

@@ -7,12 +7,17 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from agentroute.errors import InputError
 from agentroute.running.budget import Ledger, MeteredClient, Reservation
 from agentroute.running.client import ClientError
+from agentroute.running.journal import Journal
+from agentroute.running.ledger import Purse
+from agentroute.running.past import Past
+from agentroute.running.race import Race
+from agentroute.running.record import Record
 from agentroute.running.tally import BUDGET, own_usage
 from agentroute.types import (
     AgentSpec,
@@ -22,6 +27,7 @@ from agentroute.types import (
     ChatRequest,
     Limits,
     Query,
+    Usage,
     from_plain,
 )
 
@@ -37,12 +43,14 @@ class RunContext:
         run_id: The run's name; a random one without it.
         client: For model calls, instead of the workflow's own; it is metered by the run's ledger.
         notes: What the result shall say among its problems, though nothing went wrong in the run.
+        past: How far the run had come when it broke off, to go on from there.
         run: The live objects of the run; the workflow sets it.
     """
 
     run_id: str = ""
     client: ChatClient | None = None
     notes: tuple[str, ...] = ()
+    past: Past | None = None
     run: Run | None = None
 
     @classmethod
@@ -65,7 +73,11 @@ class Run:
         ledger: The run's bill.
         places: Bounds how many agents run at the same time.
         deadline: When the run's time is up, on the clock of ``time.monotonic``.
+        record: Where the run is put on record.
         notes: What the result shall say, though nothing went wrong in the run.
+        race: The wave under way, where it may end early.
+        refused: Why an agent of the wave is not asked, by agent.
+        left_usd: US dollars that were left at the last decision, or ``None`` without a cap.
         answers: The answers so far, by agent; the state holds them as plain data.
     """
 
@@ -76,7 +88,11 @@ class Run:
     ledger: Ledger
     places: asyncio.Semaphore
     deadline: float | None
+    record: Record
     notes: tuple[str, ...] = ()
+    race: Race | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    left_usd: float | None = None
     answers: dict[str, Answer] = field(default_factory=dict)
 
     def seconds_left(self) -> float | None:
@@ -87,7 +103,7 @@ class Run:
         """Read an answer from the state; those given in this process are still at hand."""
         return self.answers.get(record["agent"]) or from_plain(Answer, record)
 
-    def hold(self, spec: AgentSpec) -> Reservation | None:
+    async def hold(self, spec: AgentSpec) -> Reservation | None:
         """Reserve what asking a function or a Runnable costs; a model's calls are reserved one by one.
 
         Raises:
@@ -95,14 +111,23 @@ class Run:
         """
         if spec.kind not in ("function", "runnable"):
             return None
-        return self.ledger.reserve(own_usage(spec), f"asking {spec.id}")
+        price = own_usage(spec)
+        held = await self.ledger.hold(price, f"asking {spec.id}", spec.timeout_s)
+        if price.cost_usd:
+            try:
+                await self.record.sent(spec.id, price)
+            except BaseException:
+                self.ledger.settle(held, Usage(), 0.0)
+                raise
+        return held
 
-    def replayed(self, answer: Answer) -> Answer:
+    async def replayed(self, answer: Answer) -> Answer:
         """Put a recorded answer on the bill, as if it had been given now; what does not fit was not asked."""
         try:
-            self.ledger.settle(self.ledger.reserve(answer.usage, f"asking {answer.agent}"), answer.usage)
+            held = await self.ledger.hold(answer.usage, f"asking {answer.agent}", answer.latency_s or 0.0)
         except ClientError as error:
-            return Answer(agent=answer.agent, status="skipped", error=f"{BUDGET}: {error}")
+            return Answer(agent=answer.agent, status="skipped", error=f"{BUDGET}: {error}", fault=error.kind)
+        self.ledger.settle(held, answer.usage)
         return answer
 
     async def open_client(self) -> None:
@@ -117,10 +142,18 @@ class Contexts:
     Args:
         limits: The caps of each run.
         client: Makes the client of runs that bring none.
+        journal: Where runs are put on record, if they are.
+        budget: What all runs share, if they do.
     """
 
-    def __init__(self, limits: Limits, client: Callable[[], ChatClient] | None) -> None:
-        self._limits, self._client = limits, client
+    def __init__(
+        self,
+        limits: Limits,
+        client: Callable[[], ChatClient] | None,
+        journal: Journal | None = None,
+        budget: Purse | None = None,
+    ) -> None:
+        self._limits, self._client, self._journal, self._budget = limits, client, journal, budget
         self._live: OrderedDict[str, Run] = OrderedDict()
 
     def open(self, given: object, query: Query, *, run_id: str = "", answers: Sequence[Any] = ()) -> Run:
@@ -138,16 +171,20 @@ class Contexts:
         # A graph nested in one of its own kind sees the outer run; that one is not ours to take.
         own = given if isinstance(given, RunContext) and given.run is None else None
         raw = (own and own.client) or (self._client() if self._client else NoClient())
-        past = [from_plain(Answer, record) for record in answers]
-        ledger = Ledger.of(_rest(self._limits, past))
+        before = own.past if own else None
+        past = [from_plain(Answer, record) for record in (before.answers if before else answers)]
+        ledger = Ledger.of(self._limits, self._budget)
+        ledger.charge(sum((answer.usage for answer in past), before.charged if before else Usage()))
+        name = run_id or (before.run_id if before else "") or (own.run_id if own else "") or uuid.uuid4().hex
         run = Run(
-            id=run_id or (own.run_id if own else "") or uuid.uuid4().hex,
+            id=name,
             query=query,
             raw=raw,
             client=MeteredClient(raw, ledger),
             ledger=ledger,
             places=asyncio.Semaphore(self._limits.concurrency),
             deadline=None if self._limits.deadline_s is None else time.monotonic() + self._limits.deadline_s,
+            record=Record(self._journal, name),
             notes=own.notes if own else (),
         )
         run.answers.update((answer.agent, answer) for answer in past)
@@ -168,21 +205,6 @@ class Contexts:
     def close(self, run: Run) -> None:
         """Forget a run."""
         self._live.pop(run.id, None)
-
-
-def _rest(limits: Limits, past: Sequence[Answer]) -> Limits:
-    """What the caps leave to a run that goes on."""
-    if not past:
-        return limits
-    requests = sum(answer.usage.requests for answer in past)
-    tokens = sum((answer.usage.input_tokens or 0) + (answer.usage.output_tokens or 0) for answer in past)
-    usd = sum(answer.usage.cost_usd or 0.0 for answer in past)
-    return replace(
-        limits,
-        max_requests=None if limits.max_requests is None else max(0, limits.max_requests - requests),
-        max_tokens=None if limits.max_tokens is None else max(0, limits.max_tokens - tokens),
-        max_cost_usd=None if limits.max_cost_usd is None else max(0.0, limits.max_cost_usd - usd),
-    )
 
 
 class NoClient:

@@ -7,6 +7,7 @@ handler, to those on OpenAI's SDK it passes for an ``AsyncOpenAI``.
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.util import find_spec
 from typing import Any, cast
@@ -30,6 +31,11 @@ _FREE = {"ollama"}
 litellm.suppress_debug_info = True
 litellm.telemetry = False
 litellm.drop_params = False
+# At level DEBUG they write down whole prompts and answers. Who wants that asks for it by the logger's name;
+# it must not come with a root logger that is turned up.
+for _name in ("LiteLLM", "openai"):
+    if logging.getLogger(_name).level == logging.NOTSET:
+        logging.getLogger(_name).setLevel(logging.WARNING)
 litellm.ModelResponse()  # builds pydantic's schema, and gives its warnings, now rather than in the first call
 
 

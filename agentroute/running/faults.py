@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Literal
 
+from agentroute.running.cleaning import clean
 from agentroute.types import Usage
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ ErrorKind = Literal[
 
 MESSAGE_CHARS = 300
 _NOTHING = Usage()
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_BAD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 _SECRET_CHARS = 8  # a shorter value is no secret, and would tear holes into ordinary words
 
@@ -58,19 +57,6 @@ class ClientError(Exception):
         super().__init__(message)
 
 
-def clean(text: str) -> str:
-    """Take out what does not belong in text.
-
-    Args:
-        text: Text from outside.
-
-    Returns:
-        The text without escape sequences, control characters other than tab and line ends, direction
-        overrides, and halves of surrogate pairs.
-    """
-    return _BAD.sub("", _ANSI.sub("", text))
-
-
 def unknown(requests: int) -> Usage:
     """Return the usage of requests of which only the number is known."""
     return Usage(
@@ -88,12 +74,26 @@ def one_line(text: str, key: str | None = None) -> str:
     Returns:
         One line of at most 300 characters, without the key or any value of a variable named like a secret.
     """
+    line = " ".join(clean(without_secrets(text, key)).split())
+    return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 3] + "..."
+
+
+def without_secrets(text: str, key: str | None = None) -> str:
+    """Take secrets out of a text.
+
+    Args:
+        text: Plain text, or JSON.
+        key: A key in use.
+
+    Returns:
+        The text without the key and without the value of any variable named like a secret.
+    """
     secrets = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)} | {key or ""}
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_CHARS:
-            text = text.replace(secret, "[redacted]")
-    line = " ".join(clean(text).split())
-    return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 3] + "..."
+            for form in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+                text = text.replace(form, "[redacted]")
+    return text
 
 
 def judge(error: Exception, trace: Trace, *, key: str | None, key_env: str | None) -> ClientError:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agentroute.answers import group_equal, vote
+from agentroute.running.cleaning import clean
 from agentroute.running.tally import Tally
 from agentroute.types import (
     AgentSpec,
@@ -47,6 +48,11 @@ supports."""
 _NO_LIMITS = Limits()
 _NOTHING = Usage()
 
+# How providers say that a prompt is longer than their model reads.
+_TOO_LONG = re.compile(
+    r"context[ _]?(length|window)|maximum context|prompt is too long|token count .* exceeds", re.IGNORECASE
+)
+
 # Not in a prompt as they are: they begin chat-template tokens and tags, or hide what is there.
 _UNSAFE = re.compile(
     "<|\\[(?=/?INST)|[\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
@@ -67,8 +73,8 @@ class VoteRefiner:
 class LLMRefiner:
     """Has a model merge the answers; it sees them as data, has no tools, decides nothing but the words.
 
-    When all answers say the same, or there is only one, the model is not asked. When it fails, the answers
-    vote, and ``problems`` says so.
+    When all answers say the same, or there is only one, the model is not asked. When they are too long for
+    it, the lightest are left out. When it fails, the answers vote. In both cases ``problems`` says so.
 
     Args:
         spec: Which model, and how to reach it.
@@ -88,16 +94,26 @@ class LLMRefiner:
         if len(set(group_equal([answer.text for answer in answers]))) == 1:
             return count(answers, weights)
         tally = Tally(client)
+        read = _by_weight(answers, weights)
         try:
             async with asyncio.timeout(self._spec.timeout_s):
-                reply = await tally.chat(self._request(query, answers, weights))
+                while True:
+                    try:
+                        reply = await tally.chat(self._request(query, read, weights))
+                        break
+                    except Exception as error:
+                        if len(read) == 1 or not _TOO_LONG.search(str(error)):
+                            raise
+                        read = read[:-1]  # the lightest goes
         except TimeoutError:
             why = f"no reply within {self._spec.timeout_s:g} s"
         except Exception as error:  # whatever the refiner's fault is, the answers are there and paid for
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         else:
-            if text := reply.text.replace("\0", "").strip():
-                return self._merged(text, answers, weights, tally.usage)
+            if text := clean(reply.text).strip():
+                merged = self._merged(text, read, weights, tally.usage)
+                unread = [answer.agent for answer in answers if answer not in read]
+                return replace(merged, problems=_left_out(unread)) if unread else merged
             why = "the model gave an empty reply"
         return unrefined(answers, weights, why, tally.usage)
 
@@ -145,6 +161,13 @@ class LLMRefiner:
             price=spec.price,
             timeout_s=spec.timeout_s,
         )
+
+
+def _left_out(agents: Sequence[str]) -> tuple[str, ...]:
+    return (
+        f"refined without {', '.join(agents)}: more than the refiner's model reads at once; choose one that "
+        "reads more",
+    )
 
 
 def render(query: Query, answers: Sequence[Answer], weights: Mapping[str, float], marker: str) -> str:

@@ -10,11 +10,13 @@ import json
 import math
 from typing import Any
 
-from agentroute.running.faults import ClientError, clean
+from agentroute.running.cleaning import clean
+from agentroute.running.faults import ClientError
 from agentroute.types import EFFORTS, ChatReply, Effort, Price, ToolCall, Usage
 
 MAX_TOKENS_BELIEVED = 10_000_000
 NOT_BELIEVED = "usage not believed"
+CUT = "cut at max_tokens"
 
 
 def cost_of(price: Price | None, input_tokens: int | None, output_tokens: int | None) -> float | None:
@@ -100,7 +102,7 @@ def read_reply(response: Any, usage: Usage, notes: tuple[str, ...], applied: Eff
             text = "no text before max_tokens was reached; raise max_tokens or lower the effort"
             raise ClientError("cut", text, usage=usage)
         raise ClientError("empty", f"empty answer ({finish})", usage=usage)
-    notes += ("cut at max_tokens",) if finish == "length" else ()
+    notes += (CUT,) if finish == "length" else ()
     notes += ("cleaned",) if text != raw else ()
     return ChatReply(
         text=text,

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, RunError
+from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, QuorumError, RunError
 from agentroute.types import Answer, Refined, RoutingDecision, RunResult, Usage, from_plain
 
 _FAILURES: dict[str, type[RunError]] = {
     "agents": AllAgentsFailedError,
     "budget": BudgetError,
     "deadline": DeadlineError,
+    "quorum": QuorumError,
 }
-_RESULT = ("run_id", "answer", "status", "sources", "confidence", "decisions", "answers", "problems")
-OUTPUT = [*_RESULT, "refining", "failure"]
+_RESULT = (
+    *("run_id", "answer", "status", "sources", "confidence", "coverage"),
+    *("decisions", "answers", "problems"),
+)
+OUTPUT = [*_RESULT, "refining", "earlier", "failure"]
 """The parts of the state that a result is made of."""
 
 
@@ -41,17 +45,34 @@ def read_event(chunk: Any) -> Event | None:
     return Event(kind=kind, data=from_plain(values[kind], chunk["data"])) if kind in values else None
 
 
-def read_result(state: dict[str, Any]) -> RunResult:
-    """Read the result from a run's last state; raises ``RunError`` when there is no answer."""
-    if failure := state["failure"]:
-        kind = _FAILURES[failure["kind"]]
-        raise kind(failure["message"], run_id=state["run_id"], problems=failure["problems"])
-    refining = from_plain(Usage, state["refining"])
+def read_result(state: dict[str, Any], resume: str | None = None) -> RunResult:
+    """Read the result from a run's last state.
+
+    Args:
+        state: The parts that ``OUTPUT`` names.
+        resume: How to go on with the run, for the error.
+
+    Returns:
+        The result.
+
+    Raises:
+        RunError: There is no answer.
+    """
     result = from_plain(RunResult, {key: state[key] for key in _RESULT})
-    return replace(result, usage=sum((answer.usage for answer in result.answers), refining))
+    parts = [from_plain(Usage, state[key]) for key in ("refining", "earlier") if state.get(key) is not None]
+    usage = sum((*(answer.usage for answer in result.answers), *parts), Usage())
+    if failure := state["failure"]:
+        raise _FAILURES[failure["kind"]](
+            failure["message"],
+            run_id=state["run_id"],
+            problems=failure["problems"],
+            cost_usd=usage.cost_usd,
+            resume=resume,
+        )
+    return replace(result, usage=usage)
 
 
-def broken(run_id: str, error: Exception) -> RunError:
+def broken(run_id: str, error: Exception, resume: str | None = None) -> RunError:
     """Make an error of ours of whatever came out of the workflow."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    return RunError(f"the run broke off: {reason}", run_id=run_id)
+    return RunError(f"the run broke off: {reason}", run_id=run_id, cost_usd=None, resume=resume)

@@ -30,6 +30,7 @@ class WorkflowOutput(TypedDict, total=False):
     status: str
     sources: list[str]
     confidence: float | None
+    coverage: float
     problems: Annotated[list[str], gather]
     messages: Annotated[list[AnyMessage], add_messages]
 
@@ -52,7 +53,9 @@ class State(TypedDict, total=False):
     status: str
     sources: list[str]
     confidence: float | None
+    coverage: float
     refining: Plain
+    earlier: Plain
     failure: Plain | None
 
 

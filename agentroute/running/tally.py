@@ -22,6 +22,8 @@ class Tally:
         self._client = client
         self._spent = Usage()
         self._open = 0
+        self.notes: list[str] = []
+        """What was odd about the replies, in order."""
 
     @property
     def usage(self) -> Usage:
@@ -38,6 +40,7 @@ class Tally:
         try:
             reply = await self._client.chat(request)
             spent = reply.usage
+            self.notes += reply.notes
             return reply
         except Exception as error:
             spent = getattr(error, "usage", None) or Usage()

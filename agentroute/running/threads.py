@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 _T = TypeVar("_T")
+
+LATE: contextvars.ContextVar[Callable[[object], None] | None] = contextvars.ContextVar(
+    "agentroute_late", default=None
+)
+"""Who is told what a call returned when nobody waits for it any more; may be called in any thread."""
 
 
 async def in_thread(call: Callable[[], _T]) -> _T:
@@ -29,12 +33,13 @@ async def in_thread(call: Callable[[], _T]) -> _T:
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
-    context = contextvars.copy_context()
+    context, late = contextvars.copy_context(), LATE.get()
 
     def settle(result: list[_T], error: Exception | None) -> None:
         if done.done():  # nobody waits any more
-            return
-        if error is None:
+            if late is not None and result:
+                late(result[0])
+        elif error is None:
             done.set_result(result[0])
         else:
             done.set_exception(error)
@@ -48,8 +53,11 @@ async def in_thread(call: Callable[[], _T]) -> _T:
             # A future refuses StopIteration, and SystemExit would end the loop instead of this call.
             plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
             failure = error if plain else RuntimeError(named(error))  # type: ignore[assignment]
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        try:
             loop.call_soon_threadsafe(settle, result, failure)
+        except RuntimeError:  # the loop was closed meanwhile
+            if late is not None and result:
+                late(result[0])
 
     threading.Thread(target=work, name="agentroute-call", daemon=True).start()
     return await done

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from agentroute.errors import RegistryError
+from agentroute.running.faults import one_line
 from agentroute.running.imports import load_path
-from agentroute.running.threads import in_thread
+from agentroute.running.threads import in_thread, named
 
 MAX_RESULT_CHARS = 20_000
 """Characters of a tool's result that the model sees."""
@@ -54,7 +55,7 @@ class Tool(NamedTuple):
                 found = await in_thread(lambda: self.call(**given))
             text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
         except Exception as error:  # whatever a tool raises is something for the model to react to
-            text = f"error: {type(error).__name__}: {error}"
+            text = f"error: {one_line(named(error))}"
         if len(text) > MAX_RESULT_CHARS:
             return f"{text[:MAX_RESULT_CHARS]}\n[cut: {len(text):,} characters in all]"
         return text

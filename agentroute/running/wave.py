@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from agentroute.types import Limits, RoutingDecision
+from agentroute.types import AgentSpec, Limits, RoutingDecision
 
 _KINDS: Mapping[str, type] = {
     **dict.fromkeys(("expected_score", "expected_cost_usd", "coverage", "confidence"), float),
@@ -91,6 +91,35 @@ def judge(
         wave = [agent for agent in wave if agent in heaviest]
     halt = "" if wave else _why(decision, "nobody new was selected")
     return Verdict(decision, tuple(wave), {**weights, **chosen}, problems, halt)
+
+
+def beyond(verdict: Verdict, specs: Sequence[AgentSpec], left_usd: float | None) -> dict[str, str]:
+    """Say who of a wave is not asked, so that the others fit into what is left: those of the least weight.
+
+    Args:
+        verdict: The wave and its weights.
+        specs: The team, for the prices of functions; the router's expectations tell those of models.
+        left_usd: US dollars that are left, or ``None`` without a cap.
+
+    Returns:
+        Why, by agent. Nobody whose price is unknown is among them: the bill decides about those.
+    """
+    if left_usd is None or verdict.decision is None:
+        return {}
+    prices = {row.agent: row.cost_usd for row in verdict.decision.ranking}
+    for spec in specs:
+        if spec.kind in ("function", "runnable") and (own := spec.price) is not None:
+            prices[spec.id] = own.call
+    refused: dict[str, str] = {}
+    planned = 0.0
+    for agent in sorted(verdict.wave, key=lambda agent: -verdict.weights.get(agent, 0.0)):
+        price = prices.get(agent)
+        if price is not None and planned + price > left_usd + 1e-9:
+            rest = max(0.0, left_usd - planned)
+            refused[agent] = f"asking {agent} may cost ${price:.6f}, ${rest:.6f} is left for it"
+        else:
+            planned += price or 0.0
+    return refused
 
 
 def _too_dear(decision: RoutingDecision, agent: str | None, left_usd: float | None) -> bool:

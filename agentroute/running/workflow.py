@@ -13,7 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from langgraph.graph import END, START, StateGraph
 
-from agentroute.running.context import RunContext
+from agentroute.running.breaker import Breaker
+from agentroute.running.context import Contexts, RunContext
+from agentroute.running.finishing import Finishing
+from agentroute.running.journal import Journal
+from agentroute.running.ledger import Purse
 from agentroute.running.nodes import Nodes
 from agentroute.running.state import Asked, State, WorkflowInput, WorkflowOutput
 from agentroute.types import (
@@ -41,6 +45,10 @@ def build_workflow(
     caveats: Sequence[str] = (),
     target_coverage: float | None = None,
     default_agent: str | None = None,
+    breaker: Breaker | None = None,
+    journal: Journal | None = None,
+    budget: Purse | None = None,
+    origin: Mapping[str, object] | None = None,
 ) -> StateGraph[State, RunContext, WorkflowInput, WorkflowOutput]:
     """Lay out the workflow; compile it yourself, with the checkpointer and the store you like, or nest it.
 
@@ -57,15 +65,19 @@ def build_workflow(
             not keep the promise says so in its problems, and is ``degraded``.
         default_agent: Who is asked when the router says at once that nobody fits, one of ``team``. The result
             says so in its problems.
+        breaker: Leaves agents out that failed again and again; ``None`` leaves nobody out.
+        journal: Where runs are put on record, beside what a checkpointer keeps; ``None`` keeps no record.
+        budget: What all runs share, beside the caps of each.
+        origin: What the record says of where the team came from.
 
     Returns:
         The uncompiled graph. It takes ``{"question": ...}`` or ``{"messages": [...]}``, and gives ``answer``,
         ``status``, ``sources``, ``confidence``, ``problems`` and ``messages``. Do not run it with
         ``max_concurrency``: that keeps finished answers from being stored; use ``Limits.concurrency``.
     """
-    nodes = Nodes(
-        router, team, specs, refiner, effort, limits, client, caveats, target_coverage, default_agent
-    )
+    contexts = Contexts(limits, client, journal, budget)
+    finishing = Finishing(refiner, caveats, target_coverage, limits.min_answers)
+    nodes = Nodes(router, team, specs, effort, limits, contexts, finishing, default_agent, breaker, origin)
     graph = StateGraph(
         State, context_schema=RunContext, input_schema=WorkflowInput, output_schema=WorkflowOutput
     )

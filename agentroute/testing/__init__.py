@@ -75,6 +75,11 @@ class StaticRouter:
         """Which router this is."""
         return "static"
 
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the first wave's weights are the last ones, so that a wave may end early."""
+        return len(self._waves) == 1
+
     def route(
         self,
         query: Query,

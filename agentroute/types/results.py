@@ -83,6 +83,9 @@ class Answer:
         error: What went wrong, in one line.
         latency_s: Wall-clock seconds, or ``None`` when it was not measured.
         score: The recorded score of a replayed answer, 0 to 1; ``None`` everywhere else.
+        fault: In one word what went wrong, for programs: an ``ErrorKind`` of ``running.client``,
+            ``deadline``, or ``None`` where no word fits.
+        notes: What was odd about a model's replies, such as usage that was not believed.
     """
 
     agent: str
@@ -93,6 +96,8 @@ class Answer:
     error: str | None = None
     latency_s: float | None = None
     score: float | None = None
+    fault: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,8 +160,27 @@ class RoutingDecision:
         return dict(self.selected)
 
 
-_COUNTS = {"max_rounds": 1, "max_agents": 1, "concurrency": 1}
+_COUNTS = {"max_rounds": 1, "max_agents": 1, "concurrency": 1, "min_answers": 1}
 _LEAST = {"max_cost_usd": 0, "max_requests": 0, "max_tokens": 0, "deadline_s": 0, **_COUNTS}
+_LEAST |= {"unpriced_cost_usd": 0, "requests_at_once": 1}
+_UNPRICED = ("error", "treat_as", "allow")
+
+
+def checked_cap(name: str, value: object, least: float = 0) -> None:
+    """Refuse what is no number, or below the least; ``None`` is no cap.
+
+    Args:
+        name: What to call it.
+        value: What was given.
+        least: The smallest number allowed.
+
+    Raises:
+        InputError: It cannot be a cap.
+    """
+    # Written so that NaN, which compares as false, is refused too: it would be no cap at all.
+    number = not isinstance(value, bool) and isinstance(value, Real) and float(value) >= least
+    if value is not None and not number:
+        raise InputError(f"{name} is {value!r}; it takes a number, {least:g} or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +195,16 @@ class Limits:
         max_agents: Agents in one wave.
         deadline_s: Wall-clock seconds for the whole run.
         concurrency: Agents that run at the same time.
+        min_answers: The quorum: with fewer answers than these there is no result, and the run fails.
+        stop_early: End a wave once the agents that are still at work cannot change which answer wins. It only
+            happens where answers vote with weights that are fixed beforehand. Agents that are cut short have
+            been paid for all the same.
+        unpriced: Under a cap in dollars, what becomes of a call whose price nobody knows: ``error`` refuses
+            it, ``treat_as`` counts it as ``unpriced_cost_usd``, ``allow`` lets it through uncounted.
+        unpriced_cost_usd: US dollars that such a call counts as.
+        requests_per_second: Model requests that may leave for one provider each second, over all runs of a
+            team.
+        requests_at_once: Model requests that may be under way at one provider, over all runs of a team.
         effort_floor: No step runs below this level.
         effort_ceiling: No step runs above this level.
 
@@ -185,17 +219,29 @@ class Limits:
     max_agents: int = 16
     deadline_s: float | None = 300.0
     concurrency: int = 8
+    min_answers: int = 1
+    stop_early: bool = False
+    unpriced: Literal["error", "treat_as", "allow"] = "error"
+    unpriced_cost_usd: float | None = None
+    requests_per_second: float | None = None
+    requests_at_once: int | None = None
     effort_floor: Effort | None = None
     effort_ceiling: Effort | None = None
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is None and name not in _COUNTS:
-                continue
-            # Written so that NaN, which compares as false, is refused too: it would be no cap at all.
-            if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= least:
-                raise InputError(f"{name} is {value!r}; it takes a number, {least} or more")
+            if value is None and name in _COUNTS:
+                raise InputError(f"{name} is None; it takes a number, {least} or more")
+            checked_cap(name, value, least)
+        rate: object = self.requests_per_second
+        checked_cap("requests_per_second", rate)
+        if rate == 0:
+            raise InputError("requests_per_second is 0; it takes a number above 0")
+        if self.unpriced not in _UNPRICED:
+            raise InputError(f"unpriced is {self.unpriced!r}; it is one of {', '.join(_UNPRICED)}")
+        if (self.unpriced == "treat_as") != (self.unpriced_cost_usd is not None):
+            raise InputError("unpriced='treat_as' and unpriced_cost_usd go together: give both, or neither")
         for name in ("effort_floor", "effort_ceiling"):
             if (level := getattr(self, name)) not in (None, *EFFORTS):
                 raise InputError(f"{name} is {level!r}; the levels are {', '.join(EFFORTS)}")
@@ -212,9 +258,11 @@ class RunResult:
         decisions: One per round, in order.
         answers: Every agent's answer, failures included, in the order they were asked.
         sources: The ids of the agents behind ``answer``, the one quoted first.
+        coverage: Share of the voting weight whose agents answered, 0 to 1; the answer was made with their
+            weights alone.
         confidence: Chance that ``answer`` is right, from a router that judges answers; else the share of the
             answering weight that stands behind it. 0 to 1.
-        usage: All that was spent.
+        usage: All that was spent. Unknown where a call was lost with a process that was killed.
         problems: One line for each thing that did not go as it should.
         run_id: The run's name.
     """
@@ -225,6 +273,7 @@ class RunResult:
     answers: tuple[Answer, ...] = ()
     sources: tuple[str, ...] = ()
     confidence: float | None = None
+    coverage: float = 1.0
     usage: Usage = Usage()
     problems: tuple[str, ...] = ()
     run_id: str = ""

@@ -40,7 +40,11 @@ class Extractor(Protocol):
 
 @runtime_checkable
 class Router(Protocol):
-    """A query and what has been answered so far, to whom to ask next. Pure and synchronous."""
+    """A query and what has been answered so far, to whom to ask next. Pure and synchronous.
+
+    A router may have a property ``keeps_weights``: true where one answer is enough for it, and the answers of
+    a wave vote with the weights that it was selected with. Only then does ``Limits.stop_early`` end one.
+    """
 
     @property
     def version(self) -> str:

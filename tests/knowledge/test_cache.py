@@ -137,6 +137,7 @@ def damage_foreign(path):
     connection.close()
 
 
+@pytest.mark.fault("F41", "a warning; the file is moved to `.damaged`", "vectors, computed anew")
 @pytest.mark.parametrize("damage", [damage_text, damage_middle, damage_cut, damage_foreign])
 def test_a_damaged_file_is_moved_aside_and_a_new_one_begun(tmp_path, damage):
     path = tmp_path / "v.sqlite"
@@ -231,6 +232,7 @@ for i in range(first, first + 60):
 """
 
 
+@pytest.mark.fault("F38", "nothing", "the vectors of both")
 def test_two_processes_write_one_file(tmp_path):
     path = tmp_path / "v.sqlite"
     writers = [

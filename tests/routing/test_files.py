@@ -52,6 +52,7 @@ def test_the_order_of_the_parts_does_not_count(tmp_path):
     assert headers[0] == headers[1]
 
 
+@pytest.mark.fault("F31", "`damaged: its content does not match its sha256`", "nothing of it is used")
 def test_no_single_byte_can_change_unseen(tmp_path):
     path = files.save(tmp_path, {"a": [1, None]}, TENSORS)
     data, expected = path.read_bytes(), files.load(path)
@@ -68,6 +69,7 @@ def test_no_single_byte_can_change_unseen(tmp_path):
                     assert same(tensors, expected[1])
 
 
+@pytest.mark.fault("F30", "`not a whole router file`, and how to make one", "nothing of it is used")
 def test_no_beginning_of_a_file_passes_for_it(tmp_path):
     path = files.save(tmp_path, {"a": 1}, TENSORS)
     data = path.read_bytes()
@@ -104,6 +106,7 @@ def test_a_manifest_must_be_a_router_s(tmp_path, manifest):
         files.load(tmp_path)
 
 
+@pytest.mark.fault("F35", "`has format 2, this agentroute reads 1`, and which version wrote it", "everything")
 def test_a_newer_format_is_refused_by_name(tmp_path):
     data = signed({"format": files.FORMAT + 1, "written_by": "9.9"}, TENSORS)
     (tmp_path / files.FILE_NAME).write_bytes(data)
@@ -111,6 +114,7 @@ def test_a_newer_format_is_refused_by_name(tmp_path):
         files.load(tmp_path)
 
 
+@pytest.mark.fault("F34", "`holds numbers that are not finite`", "nothing of it is used")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["gnn.weight", "baseline.weight"])
 def test_weights_that_are_not_finite_are_refused(tmp_path, bad, name):
@@ -127,6 +131,7 @@ class Trap:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.fault("T05", "`not a whole router file`; nothing in it runs", "everything")
 @pytest.mark.parametrize("kind", ["pickle", "torch", "zip", "nothing"])
 def test_other_files_are_refused_and_nothing_in_them_runs(tmp_path, kind):
     path, sprung = tmp_path / files.FILE_NAME, tmp_path / "sprung"
@@ -176,6 +181,7 @@ files.save(sys.argv[1], {"new": True}, {"x": np.ones(100_000, np.float32)})
 """
 
 
+@pytest.mark.fault("F39", "`could not be written; an older one is intact`", "the older router")
 def test_a_full_disk_leaves_the_old_router_whole(tmp_path):
     files.save(tmp_path, {"old": True}, TENSORS)
     found = subprocess.run(
@@ -186,6 +192,7 @@ def test_a_full_disk_leaves_the_old_router_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [files.FILE_NAME]
 
 
+@pytest.mark.fault("F36", "nothing", "the router that was saved last")
 def test_a_process_that_dies_while_writing_leaves_the_old_router_whole(tmp_path):
     files.save(tmp_path, {"old": True}, TENSORS)
     found = subprocess.run([sys.executable, "-c", _KILLED, tmp_path], capture_output=True, timeout=60)

@@ -101,6 +101,11 @@ def hangs_in_thread(text: str) -> str:
     return "too late"
 
 
+def slow_in_thread(text: str) -> str:
+    time.sleep(0.6)
+    return "too late"
+
+
 async def stubborn(text: str) -> str:
     until = time.monotonic() + 1.5
     while time.monotonic() < until:

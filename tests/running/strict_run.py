@@ -1,15 +1,23 @@
-"""A run with a checkpointer, for a process of its own: strict msgpack is switched on at import."""
+"""Runs with checkpointers, for a process of its own: strict msgpack is switched on at import.
+
+With a folder as its argument, the run breaks off in the middle and is taken up from LangGraph's SQLite
+checkpointer by a workflow that knows nothing else of it, with a journal beside it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 from typing import Any
 
+import crew
 import numpy as np
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agentroute.effort.router import FixedEffort
 from agentroute.running.agents import build_agent
+from agentroute.running.journal import Journal
 from agentroute.running.refine import VoteRefiner
 from agentroute.running.workflow import build_workflow
 from agentroute.testing import StaticRouter
@@ -30,15 +38,15 @@ def check(value: Any) -> None:
         assert type(value) in PLAIN, type(value)
 
 
-async def main() -> None:
-    specs = [
-        AgentSpec(id=name, kind="function", description="d", function=f"crew:{name}")
-        for name in ("good", "raises")
-    ]
+def build(*names: str, journal: Journal | None = None) -> Any:
+    specs = [AgentSpec(id=name, kind="function", description="d", function=f"crew:{name}") for name in names]
     team = {spec.id: build_agent(spec, allow=["crew"]) for spec in specs}
-    weights: Any = {"good": np.float32(0.6), "raises": np.float64(0.4)}
-    flow = build_workflow(StaticRouter(weights), team, specs, VoteRefiner(), FixedEffort())
-    graph = flow.compile(checkpointer=InMemorySaver())
+    weights: Any = {names[0]: np.float32(0.6), names[1]: np.float64(0.4)}
+    return build_workflow(StaticRouter(weights), team, specs, VoteRefiner(), FixedEffort(), journal=journal)
+
+
+async def main() -> None:
+    graph = build("good", "raises").compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "t"}}
     result = await graph.ainvoke({"question": "why?"}, config)
     async for snapshot in graph.aget_state_history(config):
@@ -46,4 +54,33 @@ async def main() -> None:
     print(result["answer"], result["status"])
 
 
-asyncio.run(main())
+async def broken(folder: Path) -> None:
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    journal, config = Journal(folder / "runs.db"), {"configurable": {"thread_id": "t"}}
+    crew.GATE["open"] = False
+    async with AsyncSqliteSaver.from_conn_string(str(folder / "threads.db")) as saver:
+        first = build("good", "behind_gate", journal=journal).compile(checkpointer=saver)
+        task = asyncio.create_task(first.ainvoke({"question": "why?"}, config))
+        while not crew.CALLS.get("behind_gate") or not journal.runs() or journal.runs()[0].answers < 1:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.wait({task})
+    crew.GATE["open"] = True
+    async with AsyncSqliteSaver.from_conn_string(str(folder / "threads.db")) as saver:
+        second = build("good", "behind_gate", journal=journal).compile(checkpointer=saver)
+        result = await second.ainvoke(None, config)
+    (row,) = journal.runs()
+    print(
+        result["answer"],
+        result["status"],
+        crew.CALLS["good"],
+        crew.CALLS["behind_gate"],
+        row.state,
+        row.answers,
+    )
+    journal.close()
+
+
+asyncio.run(broken(Path(sys.argv[1])) if sys.argv[1:] else main())

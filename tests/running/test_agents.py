@@ -84,7 +84,7 @@ def calls(*made: tuple[str, str], text: str = "") -> ChatReply:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("good", "good: why?"), ("good_async", "async: why?"), ("dirty", "ab?c")]
+    ("name", "text"), [("good", "good: why?"), ("good_async", "async: why?"), ("dirty", "abc")]
 )
 async def test_a_function_answers(name: str, text: str) -> None:
     answer = await ask(function(name, price=Price(call=0.25)))
@@ -113,6 +113,7 @@ async def test_nothing_to_say_is_declined_and_no_problem(name: str) -> None:
     assert problem(answer) is None
 
 
+@pytest.mark.fault("F01", "`failed`, with the error in one line", "the other answers")
 @pytest.mark.parametrize(
     ("name", "error"),
     [
@@ -139,6 +140,8 @@ async def test_every_fault_is_a_record_with_one_line(name: str, error: str) -> N
     assert problem(answer) == f"{answer.agent}: failed ({error})"
 
 
+@pytest.mark.fault("F02", "`no answer within 30 s`", "the other answers")
+@pytest.mark.fault("F24", "`no answer within 30 s`, although it goes on", "the other answers")
 @pytest.mark.parametrize("name", ["hangs", "hangs_in_thread", "stubborn"])
 async def test_an_agent_that_hangs_is_given_up_at_its_deadline(name: str) -> None:
     began = time.monotonic()
@@ -147,6 +150,9 @@ async def test_an_agent_that_hangs_is_given_up_at_its_deadline(name: str) -> Non
     assert (answer.status, answer.error) == ("timed_out", "no answer within 0.2 s")
 
 
+@pytest.mark.fault(
+    "F04", "`it held the event loop for 2.0 s; what blocks must not be async`", "the other answers"
+)
 @pytest.mark.parametrize("name", ["blocks", "blocks_then_waits"])
 async def test_an_async_agent_that_blocks_past_its_deadline_has_timed_out(name: str) -> None:
     answer = await ask(function(name, timeout_s=0.2, price=Price(call=0.25)))
@@ -227,6 +233,7 @@ async def test_cancellation_passes_through() -> None:
 # ---------------------------------------------------------------------------- what may be named
 
 
+@pytest.mark.fault("T07", "exit 2: code is for the caller to allow", "the machine")
 @pytest.mark.parametrize("path", ["os:system", "crewmate:good", "crew.inner:good"])
 def test_code_outside_the_allowed_modules_is_refused_with_the_remedy(path: str) -> None:
     spec = AgentSpec(id="a", kind="function", description="d", function=path)

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentroute.running.cleaning import clean
 from agentroute.running.client import ClientError, LiteLLMClient
-from agentroute.running.faults import MESSAGE_CHARS, clean, one_line
+from agentroute.running.faults import MESSAGE_CHARS, one_line
 from agentroute.running.reply import believable_cost, cost_of
 from agentroute.testing import LoopbackServer
 from agentroute.types import ChatReply, ChatRequest, Price, Usage
@@ -151,6 +152,19 @@ FAULTS = [
 ]
 
 
+@pytest.mark.fault("F07", "`500`, after 3 attempts", "what each attempt cost")
+@pytest.mark.fault("F08", "one attempt; `the key in NAME was refused`", "the key, unseen")
+@pytest.mark.fault(
+    "F09",
+    "`unreadable answer: not JSON (got text/html)`, after one more try",
+    "nothing that could be believed",
+)
+@pytest.mark.fault("F10", "`empty answer (content_filter)`", "what it cost")
+@pytest.mark.fault("F12", "`answer larger than 2,000,000 bytes; not read any further`", "memory")
+@pytest.mark.fault("F13", "`unreadable answer: not UTF-8`", "the other answers")
+@pytest.mark.fault("F15", "`unreadable answer: not the shape of a chat answer`", "the other answers")
+@pytest.mark.fault("F17", "`connection broke off`, after 3 attempts", "the other answers")
+@pytest.mark.fault("T08", "`a redirect, which is not followed`", "headers and keys")
 @pytest.mark.parametrize(("model", "kind", "requests", "message"), FAULTS, ids=[row[0] for row in FAULTS])
 async def test_a_fault_has_a_kind_a_line_and_a_count(
     client: LiteLLMClient, server: LoopbackServer, model: str, kind: str, requests: int, message: str
@@ -183,6 +197,7 @@ async def test_an_unknown_provider_is_refused_before_any_request(client: LiteLLM
     assert "nobody/knows" in str(error)
 
 
+@pytest.mark.fault("F14", "the answer, with the note `cleaned`", "the words")
 @pytest.mark.parametrize(
     ("model", "text", "note"),
     [("length", "Half an ans", "cut at max_tokens"), ("control", "now red over end", "cleaned")],
@@ -197,6 +212,7 @@ async def test_a_usable_answer_says_what_is_odd_about_it(
 # ------------------------------------------------------------------------- retries and deadlines
 
 
+@pytest.mark.fault("F06", "an answer, with two attempts", "the cost of both")
 async def test_a_passing_fault_is_retried_and_both_requests_counted(
     client: LiteLLMClient, server: LoopbackServer
 ) -> None:
@@ -211,6 +227,7 @@ async def test_without_retries_the_passing_fault_is_final(server: LoopbackServer
     assert (error.kind, len(server.requests)) == ("server", 1)
 
 
+@pytest.mark.fault("F05", "an answer, after the wait that was asked for", "what each attempt cost")
 async def test_retry_after_is_waited_for_when_it_fits(client: LiteLLMClient, server: LoopbackServer) -> None:
     begun = time.monotonic()
     error = await fails(client, request(server, "429-after:0.3"))
@@ -218,6 +235,7 @@ async def test_retry_after_is_waited_for_when_it_fits(client: LiteLLMClient, ser
     assert time.monotonic() - begun >= 0.6
 
 
+@pytest.mark.fault("F05", "`429: rate limited, retry in 3600 s`, at once", "the time that is left")
 async def test_retry_after_is_not_waited_for_when_it_does_not_fit(
     client: LiteLLMClient, server: LoopbackServer
 ) -> None:
@@ -228,6 +246,8 @@ async def test_retry_after_is_not_waited_for_when_it_does_not_fit(
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.fault("F02", "`timed out after 30 s`", "the other answers")
+@pytest.mark.fault("F03", "`timed out after 30 s`", "the other answers")
 @pytest.mark.parametrize("model", ["hang", "drip"])
 async def test_silence_and_dripping_end_at_the_deadline(
     client: LiteLLMClient, server: LoopbackServer, model: str
@@ -304,6 +324,8 @@ FAMILIES = [
 ]
 
 
+@pytest.mark.fault("F11", "`answer larger than 2,000,000 bytes; not read any further`", "memory")
+@pytest.mark.fault("T11", "`answer larger than 2,000,000 bytes`", "memory")
 @pytest.mark.parametrize("provider", FAMILIES)
 async def test_the_cap_holds_for_every_family_of_providers(
     client: LiteLLMClient, server: LoopbackServer, provider: str
@@ -352,6 +374,11 @@ async def test_effort_is_sent_and_what_was_sent_is_told(
     assert (await client.chat(request(server, "ok"))).applied_effort is None
 
 
+@pytest.mark.fault(
+    "F50",
+    "an answer, with the note `effort is not available; sent without it`",
+    "the level that was really sent",
+)
 @pytest.mark.parametrize("model", ["openai/noeffort", "openai/gpt-4o"], ids=["by the endpoint", "by litellm"])
 async def test_refused_effort_is_left_out_and_remembered(
     client: LiteLLMClient, server: LoopbackServer, model: str
@@ -423,6 +450,7 @@ def test_an_error_line_is_short_printable_and_without_the_key(before: str, after
 # ----------------------------------------------------------------------------- usage and prices
 
 
+@pytest.mark.fault("F16", "an answer; what it cost is unknown, never 0", "the bill, as unknown")
 async def test_a_missing_usage_is_unknown(client: LiteLLMClient, server: LoopbackServer) -> None:
     reply = await client.chat(request(server, "nousage", price=Price(input=1.0, output=1.0)))
     assert reply.text == "ok"
@@ -430,6 +458,7 @@ async def test_a_missing_usage_is_unknown(client: LiteLLMClient, server: Loopbac
     assert (spent.input_tokens, spent.output_tokens, spent.cost_usd, reply.notes) == (None, None, None, ())
 
 
+@pytest.mark.fault("F16", "an answer, with the note `usage not believed`", "the bill, as unknown")
 @pytest.mark.parametrize("model", ["negusage", "hugeusage"])
 async def test_an_absurd_usage_is_not_believed(
     client: LiteLLMClient, server: LoopbackServer, model: str

@@ -121,6 +121,7 @@ def select(**weights: float) -> RoutingDecision:
 # ---------------------------------------------------------------------------- nobody's fault costs the others
 
 
+@pytest.mark.fault("F01", "`degraded`, with a line that names the agent and its error", "the other answers")
 @pytest.mark.parametrize(
     ("bad", "status"),
     [
@@ -220,6 +221,7 @@ async def test_abstaining_is_a_failure_with_a_reason() -> None:
     }
 
 
+@pytest.mark.fault("F20", "the default agent's answer, or an error: no agent fits", "the decision")
 async def test_an_empty_selection_is_never_silence() -> None:
     state = await run(deciding(select()), [function("paris")])
     assert state["failure"]["message"] == "no agent was asked: no agent fits"
@@ -290,6 +292,7 @@ async def test_a_default_agent_that_costs_more_than_is_left_is_not_asked() -> No
 # ---------------------------------------------------------------------------- a selection like no other
 
 
+@pytest.mark.fault("F20", "`degraded`, with the name of who is gone", "the other answers")
 async def test_an_unknown_agent_is_named_and_the_others_are_asked() -> None:
     state = await run(deciding(select(ghost=0.5, paris=0.5), select()), [function("paris")])
     assert (state["answer"], state["status"]) == ("Paris", "degraded")
@@ -306,6 +309,7 @@ async def test_a_wave_is_cut_to_the_heaviest() -> None:
     assert state["problems"] == ["router: selected 3 agents, the cap is 2: the heaviest were asked"]
 
 
+@pytest.mark.fault("T19", "a decision without them", "the other weights")
 async def test_weights_that_are_no_numbers_count_nothing() -> None:
     router = deciding(select(paris=float("nan"), rome=0.2, good=-1.0), select())
     state = await run(router, [function("paris"), function("rome"), function("good")])
@@ -371,6 +375,7 @@ async def test_routing_leaves_the_event_loop_free() -> None:
 # ---------------------------------------------------------------------------- time
 
 
+@pytest.mark.fault("F23", "the result, at the deadline", "the other answers")
 async def test_at_the_deadline_the_running_agents_end_and_the_others_answers_are_refined() -> None:
     specs = [function("paris"), function("hangs"), function("hangs_in_thread"), function("rome")]
     began = time.monotonic()
@@ -380,6 +385,7 @@ async def test_at_the_deadline_the_running_agents_end_and_the_others_answers_are
     assert (state["answer"], state["status"]) == ("Paris", "degraded")
 
 
+@pytest.mark.fault("F19", "exit 22 or 20, a line for each agent", "every failure")
 async def test_a_deadline_without_any_answer_says_so() -> None:
     state = await run(StaticRouter(["hangs"]), [function("hangs")], Limits(deadline_s=0.2))
     assert state["failure"]["kind"] == "deadline"
@@ -436,6 +442,7 @@ async def test_cancelling_a_run_passes_through() -> None:
 # ---------------------------------------------------------------------------- money
 
 
+@pytest.mark.fault("F47", "`degraded`; whom the budget left out", "the answers so far, and the budget")
 @pytest.mark.parametrize("concurrency", [1, 8])
 async def test_no_more_is_spent_than_the_budget(concurrency: int) -> None:
     client = FakeClient()
@@ -456,6 +463,7 @@ async def test_functions_with_a_price_are_on_the_same_bill() -> None:
     assert list(statuses(state).values()) == ["ok", "ok", "skipped"]
 
 
+@pytest.mark.fault("F49", "`skipped`: no price is known", "the budget")
 async def test_what_has_no_price_is_not_asked_under_a_cap_and_free_agents_are() -> None:
     specs = [function("paris"), function("rome", price=None)]
     state = await run(StaticRouter(["paris", "rome"]), specs, Limits(max_cost_usd=0.0))
@@ -484,6 +492,7 @@ async def test_the_router_is_told_what_is_left() -> None:
 # ---------------------------------------------------------------------------- refining
 
 
+@pytest.mark.fault("F21", "the best answer as it stands; `not refined`", "all answers")
 async def test_a_refiner_that_fails_in_any_way_leaves_the_heaviest_answer() -> None:
     class Broken:
         async def refine(self, *given: Any) -> Any:
@@ -609,6 +618,7 @@ async def test_it_nests_in_a_graph_with_a_context_of_its_own() -> None:
     assert state["answer"] == state["messages"][-1].content == "good: why?"
 
 
+@pytest.mark.fault("T15", "each run's own answer", "each run's own state")
 async def test_runs_at_the_same_time_do_not_mix() -> None:
     graph = build(StaticRouter(["good-async"]), [function("good_async")]).compile()
     states = await asyncio.gather(*(graph.ainvoke({"question": f"q{i}"}) for i in range(60)))
@@ -729,10 +739,10 @@ async def test_a_run_that_goes_on_has_only_what_is_left_of_its_budget() -> None:
     assert statuses(state)["rome"] == "skipped"
 
 
-def test_state_is_plain_data_under_strict_msgpack() -> None:
+def strict_run(*arguments: str) -> list[str]:
     script = Path(__file__).with_name("strict_run.py")
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", str(script), *arguments],
         env={**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"},
         capture_output=True,
         text=True,
@@ -740,9 +750,19 @@ def test_state_is_plain_data_under_strict_msgpack() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["good:", "why?", "degraded"]
+    return done.stdout.split()
 
 
+@pytest.mark.fault("T12", "nothing: a state of plain data needs no code to be read", "the state")
+def test_state_is_plain_data_under_strict_msgpack() -> None:
+    assert strict_run() == ["good:", "why?", "degraded"]
+
+
+def test_a_sqlite_checkpointer_and_the_journal_keep_the_same_run_side_by_side(tmp_path: Path) -> None:
+    assert strict_run(str(tmp_path)) == ["good:", "why?", "complete", "1", "2", "complete", "2"]
+
+
+@pytest.mark.fault("F54", "an answer", "the question, stored once")
 async def test_the_question_is_not_stored_again_for_each_agent() -> None:
     copies = []
     for count in (1, 20):

@@ -1,0 +1,91 @@
+"""One run, as it is put on record while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from typing import TypeVar
+
+from agentroute.errors import StorageError
+from agentroute.running.budget import estimate
+from agentroute.running.journal import Journal, Plain
+from agentroute.running.store import finished
+from agentroute.types import Answer, ChatClient, ChatReply, ChatRequest, Usage, to_plain
+
+_T = TypeVar("_T")
+_PATIENCE_S = 5.0  # a disk that takes longer must not hold a run up
+
+
+class Record:
+    """Puts one run on record. What the disk refuses is a problem of the result, never the end of the run.
+
+    Args:
+        journal: Where; ``None`` keeps no record.
+        run: The run's name.
+    """
+
+    def __init__(self, journal: Journal | None, run: str) -> None:
+        self._journal, self._run = journal, run
+        self.refused: str | None = None
+        """Why something could not be written down, in one line."""
+        if journal is not None and journal.store.problem:
+            self.refused = journal.store.problem
+
+    async def begun(self, data: Plain) -> None:
+        """Put down what is asked. It is on the disk before anybody is sent, since writes keep their order."""
+        if self._journal is not None:
+            await self._written(self._journal.begin(self._run, data))
+
+    async def adopted(self, data: Plain) -> None:
+        """Go on with a run that a checkpointer brought back."""
+        if self._journal is not None and await self._written(self._journal.adopt(self._run)) is False:
+            await self.begun(data)
+
+    async def routed(self, data: Plain) -> None:
+        """Put down a decision; with a wave in it, it is on the disk before the wave goes out."""
+        await self._add("routed", data, durable=bool(data["wave"]))
+
+    async def sent(self, agent: str, spends: Usage) -> None:
+        """Put down that a call is about to leave. It outlives this process, though not the machine."""
+        await self._add("sent", {"spends": to_plain(spends)}, agent, durable=False)
+
+    async def answered(self, plain: Plain) -> None:
+        """Acknowledge an answer: it is on the disk when this returns."""
+        await self._add("answered", plain, plain["agent"], durable=True)
+
+    def late(self, answer: Answer) -> None:
+        """Put down an answer that came when nobody waited any more; it is never used."""
+        if self._journal is not None:
+            self._journal.add(self._run, "late", to_plain(answer), answer.agent, durable=False)
+
+    async def ended(self, status: str, data: Plain) -> None:
+        """Put down how it ended, before its result is given out."""
+        if self._journal is not None:
+            await self._written(self._journal.end(self._run, status, data))
+
+    def noting(self, agent: str, client: ChatClient) -> ChatClient:
+        """Return a client that puts each call on record before it leaves."""
+        return client if self._journal is None else _Noting(self, agent, client)
+
+    async def _add(self, kind: str, data: Plain, agent: str | None = None, *, durable: bool) -> None:
+        if self._journal is not None:
+            await self._written(self._journal.add(self._run, kind, data, agent, durable=durable))
+
+    async def _written(self, job: Future[_T]) -> _T | None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await finished(job)
+        except TimeoutError:
+            self.refused = f"could not record: the disk took longer than {_PATIENCE_S:g} s"
+        except StorageError as error:
+            self.refused = f"could not record: {error}"
+        return None
+
+
+class _Noting:
+    def __init__(self, record: Record, agent: str, client: ChatClient) -> None:
+        self._record, self._agent, self._client = record, agent, client
+
+    async def chat(self, request: ChatRequest) -> ChatReply:
+        await self._record.sent(self._agent, estimate(request, request.price))
+        return await self._client.chat(request)

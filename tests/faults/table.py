@@ -1,0 +1,184 @@
+"""The table of faults, made of the tests: which fault, what the user sees, what is kept, and who tries it.
+
+    python tests/faults/table.py           writes docs/faults.md
+    python tests/faults/table.py --check   says whether it is current
+
+A test says which cells it is for: ``@pytest.mark.fault("F12", "what is seen", "what is kept")``, with plain
+texts, so that they can be read without running anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+TESTS = Path(__file__).resolve().parents[1]
+PAGE = TESTS.parent / "docs" / "faults.md"
+
+FAULTS = {
+    "F01": "an agent raises, or its endpoint fails",
+    "F02": "an agent hangs",
+    "F03": "an agent drips bytes for ever",
+    "F04": "an agent blocks the event loop",
+    "F05": "429, with or without `Retry-After`",
+    "F06": "500 once, then well",
+    "F07": "500 or 503 always",
+    "F08": "400, 401, 403, 404, 413, 422",
+    "F09": "malformed JSON, a web page, no body, an error with status 200",
+    "F10": "an empty answer",
+    "F11": "an answer of 10 or 100 MB, or more than a refiner should read",
+    "F12": "a gzip bomb",
+    "F13": "bytes that are not UTF-8",
+    "F14": "NUL, escape sequences, bidi, half characters in an answer",
+    "F15": "an answer of another shape",
+    "F16": "usage that is missing, negative or absurd",
+    "F17": "a connection that breaks",
+    "F18": "a body that is cut, or never ends",
+    "F19": "all agents fail",
+    "F20": "the router selects nobody, or somebody who is gone",
+    "F21": "the refiner fails",
+    "F22": "more answers than the refiner's model can read",
+    "F23": "an agent that finishes after the deadline",
+    "F24": "an agent that swallows its cancellation",
+    "F25": "an answer that gives orders",
+    "F26": "every answer gives orders",
+    "F27": "orders in another script, encoded, invisible, or split",
+    "F28": "an answer with delimiters, turns or template tokens",
+    "F29": "an answer that claims authority over the others",
+    "F30": "a router file that is cut, empty, or none",
+    "F31": "a flipped bit in a router file",
+    "F32": "a router for vectors of another length",
+    "F33": "a router for another embedder",
+    "F34": "weights that are no numbers",
+    "F35": "a router file of another version, or with parts missing",
+    "F36": "killed while saving a router",
+    "F37": "killed while appending an outcome",
+    "F38": "several writers at once",
+    "F39": "a full disk",
+    "F40": "a log that is damaged in the middle",
+    "F41": "a database that is damaged, cut, or none",
+    "F42": "a place that is forbidden, missing, or something else",
+    "F43": "training that is interrupted",
+    "F43b": "training that is killed",
+    "F44": "killed during a run",
+    "F45": "interrupted during a run",
+    "F46": "a clock that steps back or jumps",
+    "F47": "the budget runs out during a run",
+    "F48": "50 runs at once on one budget",
+    "F49": "a model without a price",
+    "F50": "a level of effort that a model does not have",
+    "F51": "two agents with one id",
+    "F52": "a registry that breaks a rule",
+    "F53": "an empty question",
+    "F54": "a very long question",
+    "F55": "questions in any script",
+    "F56": "control characters, half characters, other types as a question",
+    "F57": "10,000 agents",
+    "F58": "no agent, or one",
+    "F59": "no network",
+    "F60": "a second signal, a closed pipe, a closed terminal",
+    "T01": "an answer injects the refiner",
+    "T02": "an answer forges weights or names",
+    "T03": "a question that forces the dear path",
+    "T04": "outcomes that were poisoned",
+    "T05": "a router file that would run code",
+    "T06": "a registry with tags, aliases, depth",
+    "T07": "a path that leads elsewhere",
+    "T08": "an address inside the network, a redirect",
+    "T09": "secrets in configuration, errors, logs and files",
+    "T11": "consumption without bounds",
+    "T12": "a checkpoint that would run code",
+    "T15": "runs that mix",
+    "T16": "records kept for ever",
+    "T17": "a description that gives orders",
+    "T18": "an answer that commands the terminal",
+    "T19": "a score that is no number",
+    "T20": "a guard that fails open",
+}
+"""The cells: F from the fault matrix, T from the threat model."""
+
+
+class Row(NamedTuple):
+    """What one test says of one cell."""
+
+    cell: str
+    sees: str
+    kept: str
+    test: str
+
+
+def rows() -> list[Row]:
+    """Read the marks of all tests.
+
+    Returns:
+        Rows in the order of the cells.
+
+    Raises:
+        SystemExit: A mark cannot be read, names no cell, or stands on a test that may be skipped.
+    """
+    found = [row for path in sorted(TESTS.rglob("test_*.py")) for row in _of(path)]
+    order = [*FAULTS]
+    return sorted(found, key=lambda row: (order.index(row.cell), row.test))
+
+
+def _of(path: Path) -> list[Row]:
+    where, tree = path.relative_to(TESTS.parent).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+    found = []
+    tests = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for test in tests:
+        calls = [call for decorator in test.decorator_list for call in ast.walk(decorator)]
+        marks = [call for call in calls if isinstance(call, ast.Call) and _name(call) == "fault"]
+        for mark in marks:
+            given = [node.value for node in mark.args if isinstance(node, ast.Constant)]
+            if len(given) != 3 or not all(isinstance(text, str) for text in given) or given[0] not in FAULTS:
+                sys.exit(f"{where}:{mark.lineno}: a mark takes three texts: cell, seen, kept")
+            if any(_name(call) in ("skip", "skipif", "xfail") for call in ast.walk(test)):
+                sys.exit(f"{where}:{test.lineno}: a fault that may be skipped is not held")
+            found.append(Row(*map(str, given), test=f"{where}::{test.name}"))
+    return found
+
+
+def _name(node: ast.AST) -> str:
+    called = node.func if isinstance(node, ast.Call) else node
+    return called.attr if isinstance(called, ast.Attribute) else ""
+
+
+def page() -> str:
+    """Write the page."""
+    found = rows()
+    cells = {row.cell for row in found}
+    lines = [
+        "# Faults",
+        "",
+        "What goes wrong, what you see of it, and what is kept. Made of the tests by",
+        f"`python tests/faults/table.py`: {len(cells)} cells, each tried by `make test`. F is for faults, T",
+        "for threats ([threat model](../THREAT_MODEL.md)).",
+        "",
+        "| | fault | what you see | what is kept | tried by |",
+        "|---|---|---|---|---|",
+    ]
+    seen: set[tuple[str, ...]] = set()
+    for row in found:
+        what = (row.cell, row.sees, row.kept)
+        if what in seen:  # one line for tests that say the same
+            continue
+        seen.add(what)
+        path, _, name = row.test.partition("::")
+        link = f"[{name.removeprefix('test_').replace('_', ' ')}](../{path})"
+        lines.append(f"| {row.cell} | {FAULTS[row.cell]} | {_cell(row.sees)} | {_cell(row.kept)} | {link} |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        sys.exit(
+            0 if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page() else f"{PAGE} is not current"
+        )
+    PAGE.write_text(page(), encoding="utf-8")
