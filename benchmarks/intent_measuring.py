@@ -23,8 +23,8 @@ from agentroute.knowledge.cache import CachedEmbedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.outcomes.jsonl import Problems
 from agentroute.outcomes.utterances import UtteranceFolder
-from agentroute.routing.choose import cluster_of
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.clusters import cluster_of
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.growth import BATCH
 from agentroute.routing.policy import rank
 from agentroute.routing.router import GraphRouter

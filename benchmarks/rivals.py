@@ -20,7 +20,7 @@ from torch_geometric.nn import GeneralConv
 
 from agentroute.knowledge.build import query_text
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import replay
 from agentroute.routing.split import Split, split_queries

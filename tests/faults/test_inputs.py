@@ -299,7 +299,7 @@ def test_a_router_file_that_is_signed_but_wrong_is_refused(
 def router(outcomes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
-    from agentroute.routing.fit import TrainConfig
+    from agentroute.routing.config import TrainConfig
     from agentroute.routing.train import train
 
     torch.set_num_threads(1)
