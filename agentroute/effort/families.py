@@ -23,7 +23,7 @@ class Family:
     Args:
         name: What the family is called.
         pattern: Found in the lower-case name of each of its models, litellm's prefix included.
-        effects: What comes of asking for each of ``EFFORTS``; ``None`` when every level is dropped or refused.
+        effects: What comes of asking for each of ``EFFORTS``; ``None`` when each level is dropped or refused.
             A level that is refused stands as the nearest one that is taken, the higher of two. Where thinking
             is only on or off, on stands as ``low``.
         breaks_cache: Whether another level makes the provider read the history again; ``None`` is unknown.
