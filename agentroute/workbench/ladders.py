@@ -30,15 +30,15 @@ def record(
     """Let every level of a local reader answer every question.
 
     Args:
-        questions: Query records, triples, or the path of a ``queries.jsonl[.gz]`` or its folder; passages in a
-            query's ``context`` are what is read.
+        questions: Query records, triples, or the path of a ``queries.jsonl[.gz]`` or its folder; passages in
+            a query's ``context`` are what is read.
         out: The outcome folder; made if missing, and gone on with if it is there.
         spec: The reader.
         **options: As for ``evaluation.collect.acollect``; scored by ``token_f1`` unless they say otherwise.
 
     Returns:
-        What was done. The folder's agents are ``reader@low``, ``reader@medium`` and ``reader@high``; their tokens
-        are those of the passages that were opened, and their price is nothing.
+        What was done. The folder's agents are ``reader@low``, ``reader@medium`` and ``reader@high``; their
+        tokens are those of the passages that were opened, and their price is nothing.
     """
     team = AgentRegistry.from_specs(rungs(spec))
     return collect(team, questions, out, **{"metric": "token_f1", **options})
