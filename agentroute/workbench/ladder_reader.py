@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from agentroute.types import Answer, Effort, Query, Step, StepEffort, Usage
+from agentroute.types import Answer, Effort, Query, Step, StepEffort, StepRole, Usage
 from agentroute.workbench.hops import Reading
 from agentroute.workbench.open_book import Book
 from agentroute.workbench.passages import MAX_CHARS, passages
@@ -55,7 +55,7 @@ def answer(query: Query, effort: StepEffort) -> Answer:
     steps: list[Step] = []
     observation = query.text
     while True:
-        role = "answer" if steps else "plan"
+        role: StepRole = "answer" if steps else "plan"
         wanted = effort(role=role, observation=observation, history=history)
         level = wanted if wanted in TIERS else "high"
         opened = reading.turn_to(TIERS[level].opens)
