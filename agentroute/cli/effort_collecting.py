@@ -70,10 +70,10 @@ def collect(
     else:
         if report.repeats is not None:
             _show_shares(out)
+        made, kept = (report.repeats.recorded, report.repeats.kept) if report.repeats else (0, 0)
         typer.echo(
-            f"{out}: {report.right:,} right trajectories, {report.steps:,} steps, "
-            f"{report.repeats.recorded if report.repeats else 0:,} made again now, "
-            f"{report.repeats.kept if report.repeats else 0:,} were there, cost {dollars(report.usage.cost_usd)}"
+            f"{out}: {report.right:,} right trajectories, {report.steps:,} steps, {made:,} made again now, "
+            f"{kept:,} were there, cost {dollars(report.usage.cost_usd)}"
         )
     for line in report.problems:
         tell(line)

@@ -183,7 +183,8 @@ def with_calls(outcome: Outcome, calls: Sequence[Call]) -> Outcome:
     Returns:
         The outcome with the key ``calls``.
     """
-    rows, before = [], ()
+    rows: list[dict[str, Any]] = []
+    before: tuple[dict[str, Any], ...] = ()
     for call in calls:
         row = to_plain(call)
         shared = len(before) if call.messages[: len(before)] == before else 0

@@ -234,7 +234,7 @@ class LiteLLMClient:
     async def _send(
         self, request: ChatRequest, key: str | None, level: Effort | None, tally: _Tally
     ) -> ChatReply:
-        max_tokens, raised = request.max_tokens, ()
+        max_tokens, raised = request.max_tokens, tuple[str, ...]()
         if level is not None and max_tokens is not None:
             budget = self._door.thinking_budget(request.model, level)
             if budget >= max_tokens:  # which a provider that counts both together refuses

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import httpx
 import litellm
+from litellm.exceptions import BadRequestError
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
@@ -145,7 +146,7 @@ def thinking_budget(model: str, level: str) -> int:
     try:
         name, provider, _, _ = litellm.get_llm_provider(model)
         given = litellm.get_optional_params(model=name, custom_llm_provider=provider, reasoning_effort=level)
-    except (litellm.UnsupportedParamsError, litellm.BadRequestError):  # the request itself will say so
+    except BadRequestError:  # the request itself will say so
         return 0
     return int((given.get("thinking") or {}).get("budget_tokens") or 0)
 
