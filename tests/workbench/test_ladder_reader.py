@@ -12,8 +12,8 @@ from agentroute.effort.rungs import rungs
 from agentroute.outcomes import OutcomeFolder, QueryRecord
 from agentroute.types import AgentSpec, Effort, Limits, Passage, Query
 from agentroute.workbench.ladder_reader import TIERS, answer
-from agentroute.workbench.ladders import READER, record
-from agentroute.workbench.open_book import Book
+from agentroute.workbench.ladders import READER, record, shipped_questions, summary
+from agentroute.workbench.open_book import tokens
 
 SHIP = Passage(title="Grey Petrel", text="The Grey Petrel is a survey ship. Its captain is Ilse Roark.")
 CAPTAIN = Passage(title="Ilse Roark", text="Ilse Roark is a sailor. She was born in Dunmarsh in 1911.")
@@ -37,9 +37,9 @@ def at(*levels: Effort | None) -> Callable[..., Effort | None]:
 def test_a_level_is_how_much_is_read_and_that_is_what_it_costs(levels: list[Effort], opens: int) -> None:
     found = answer(TWO_HOPS, at(*levels))
     assert [(step.requested, step.applied) for step in found.steps] == [(one, one) for one in levels]
-    tokens = [step.usage.input_tokens or 0 for step in found.steps]
-    assert sum(tokens) == found.usage.input_tokens
-    assert sum(tokens) <= sum(sorted(Book(CONTEXT).tokens(p) for p in range(len(CONTEXT)))[-opens:])
+    read = [step.usage.input_tokens or 0 for step in found.steps]
+    assert sum(read) == found.usage.input_tokens
+    assert sum(read) <= sum(sorted(tokens(passage) for passage in CONTEXT)[-opens:])
     assert found.usage.cost_usd == 0.0
 
 
@@ -108,6 +108,11 @@ def test_the_rungs_of_a_ladder_share_everything_but_the_level() -> None:
     assert rungs(AgentSpec(id="plain", kind="function", description="Adds.", function="m:f")) == ()
 
 
+def test_the_shipped_registry_has_the_same_reader() -> None:
+    (row,) = AgentRegistry.from_yaml(Path(__file__).parents[2] / "agents" / "reader.yaml")
+    assert row == READER
+
+
 def test_recording_a_ladder_makes_an_outcome_folder_and_goes_on(tmp_path: Path) -> None:
     query = Query(id="q1", text=TWO_HOPS.text, context=CONTEXT)
     questions = [QueryRecord(query=query, gold=("Dunmarsh",))]
@@ -127,6 +132,25 @@ def test_recording_a_ladder_makes_an_outcome_folder_and_goes_on(tmp_path: Path) 
     tokens = [found[f"reader@{level}"].input_tokens or 0 for level in TIERS]
     assert tokens == sorted(tokens) and len(set(tokens)) == 3
     assert [found[f"reader@{level}"].effort for level in TIERS] == list(TIERS)
+
+
+def test_on_the_shipped_passages_no_level_is_best_for_everything(tmp_path: Path) -> None:
+    asked = [item for item in shipped_questions() if item[0].id and item[0].id.endswith(("1", "2"))]
+    record(asked, tmp_path)
+    outcomes = list(OutcomeFolder.open(tmp_path).read())
+
+    def mean(family: str, level: Effort) -> float:
+        mine = [o.score for o in outcomes if o.query.startswith(family) and o.agent == f"reader@{level}"]
+        return sum(score or 0.0 for score in mine) / len(mine)
+
+    assert mean("single", "low") > mean("single", "high")
+    assert mean("two-hop", "medium") > mean("two-hop", "low") + 0.5
+    assert mean("paraphrase", "high") > mean("paraphrase", "low")
+    *levels, hindsight = summary(tmp_path)
+    assert [name for name, _, _ in levels] == list(TIERS)
+    assert [tokens for *_, tokens in levels] == sorted(tokens for *_, tokens in levels)
+    assert all(hindsight[1] >= score for _, score, _ in levels)
+    assert hindsight[2] < levels[-1][2]
 
 
 def test_the_effort_router_of_a_collection_chooses_each_hop(tmp_path: Path) -> None:
