@@ -32,10 +32,11 @@ def applied_effort(sent: bytes, level: Effort | None, model: str = "") -> Effort
 
     Returns:
         The level in the body; ``low`` where it only switches thinking on, and ``none`` where off; ``None``
-        where nothing in it is about effort, or it was not seen.
+        where nothing in it is about effort. Of a body that was not seen, the level that litellm was given: it
+        refuses what it cannot pass on.
     """
     if level is None or not sent:
-        return None
+        return level
     body = json.loads(sent)
     body = body if isinstance(body, dict) else {}
     found = _named(body)

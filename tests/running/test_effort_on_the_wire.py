@@ -130,14 +130,18 @@ async def test_a_run_and_a_collection_say_what_was_not_applied(
     server: LoopbackServer, tmp_path: Path
 ) -> None:
     deaf = replace(llm("openai/noeffort", server, "low", "high"), id="deaf")
-    registry = AgentRegistry.from_specs([llm("openai/gpt-5-mini", server, "low", "high"), deaf])
-    team = AgentRoute(registry, StaticRouter(["thinker", "deaf"]))
+    old = replace(llm("openai/gpt-4o", server, "low"), id="old")
+    registry = AgentRegistry.from_specs([llm("openai/gpt-5-mini", server, "low", "high"), deaf, old])
+    team = AgentRoute(registry, StaticRouter(["thinker", "deaf", "old"]))
     result = await team.arun("2+2?")
     await team.aclose()
     steps = {answer.agent: [(s.requested, s.applied) for s in answer.steps] for answer in result.answers}
-    assert steps == {"thinker": [("high", "high")], "deaf": [("high", None)]}
+    assert steps == {"thinker": [("high", "high")], "deaf": [("high", None)], "old": [("low", None)]}
     told = [line for line in result.problems if "effort" in line]
-    assert told == ["deaf: effort high was asked for, and not applied"]
+    assert told == [
+        "deaf: effort high was asked for, and not applied",
+        "old: effort low was asked for, and not applied",
+    ]
     assert result.status == "complete"
 
     await acollect(registry, [QueryRecord(query=Query(id="q", text="2+2?"), gold=("ok",))], tmp_path)
