@@ -174,11 +174,17 @@ FAMILIES: tuple[Family, ...] = (
         "gemini/gemini-flash-latest",
     ),
     _family(
-        "Gemini 3 Pro",
+        "Gemini 3 Pro",  # medium came with 3.1
+        r"gemini-3-pro",
+        ("low", "low", "low", "high", "high", "high"),
+        "thinkingLevel",
+        "gemini/gemini-3-pro-preview",
+    ),
+    _family(
+        "Gemini 3.1 Pro and later",
         r"gemini-3",
         _LOW_TO_HIGH,
         "thinkingLevel",
-        "gemini/gemini-3-pro-preview",
         "gemini/gemini-3.1-pro-preview",
     ),
     _family(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from agentroute.running.client import _import_door
 from agentroute.running.sent import applied_effort
 from agentroute.types import EFFORTS, Effort
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "effort.md"
 ROWS = (*FAMILIES, UNKNOWN)
 MODELS = [pytest.param(row, model, id=model) for row in ROWS for model in row.models]
 
@@ -72,6 +74,15 @@ def test_budgets_are_those_that_litellm_asks_for(litellm: ModuleType, row: Famil
             "budget_tokens", made.get("thinkingConfig", {}).get("thinkingBudget")
         )
         assert (asked or 0) == budget
+
+
+def test_the_document_shows_the_table_as_it_is() -> None:
+    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
+    for row in ROWS:
+        effects = row.effects or ("\u2013",) * len(EFFORTS)
+        cache = {True: "yes", False: "no", None: "taken to"}[row.breaks_cache]
+        assert f"| {' | '.join((row.name, *effects, row.told, cache))} |" in lines
+    assert sum(line.startswith("| ") for line in lines) == len(ROWS) + 1
 
 
 def test_every_row_is_reached_and_has_a_model_to_show_for_it() -> None:

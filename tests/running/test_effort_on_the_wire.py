@@ -42,7 +42,7 @@ MODELS = [
     "anthropic/claude-opus-4-6",
     "anthropic/claude-opus-4-7",
     "gemini/gemini-2.5-flash",
-    "gemini/gemini-3-pro-preview",
+    "gemini/gemini-3.1-pro-preview",
     "ollama_chat/qwen3:8b",
     "ollama_chat/gpt-oss:20b",
 ]
