@@ -163,7 +163,9 @@ def with_effort(
     if not isinstance(model, BaseChatModel):
         return _EffortRunnable(model, effort)
     streams = type(model)._stream is not BaseChatModel._stream
-    return (_StreamingEffortModel if streams else EffortModel)(inner=model, effort=effort)
+    # Callbacks, tags, caching and rate limits act around a call, which is now a call of the new model.
+    around = {field: getattr(model, field) for field in BaseChatModel.model_fields}
+    return (_StreamingEffortModel if streams else EffortModel)(inner=model, effort=effort, **around)
 
 
 class EffortModel(BaseChatModel):
