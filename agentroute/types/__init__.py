@@ -20,7 +20,16 @@ from agentroute.types.results import (
     StepRole,
     Usage,
 )
-from agentroute.types.seams import Agent, ChatClient, EffortRouter, Embedder, Extractor, Refiner, Router
+from agentroute.types.seams import (
+    Agent,
+    ChatClient,
+    EffortRouter,
+    Embedder,
+    Extractor,
+    Refiner,
+    Router,
+    StepEffort,
+)
 from agentroute.types.specs import (
     EFFORTS,
     AgentKind,
@@ -66,6 +75,7 @@ __all__ = [
     "RunResult",
     "RunStatus",
     "Step",
+    "StepEffort",
     "StepRole",
     "Strategy",
     "ToolCall",

@@ -80,6 +80,19 @@ class EffortRouter(Protocol):
         """Return the level for the next call, or ``None`` when the agent has no levels."""
 
 
+class StepEffort(Protocol):
+    """An effort router with the agent, the limits and the number of the step filled in."""
+
+    def __call__(
+        self,
+        *,
+        role: StepRole = "answer",
+        observation: str = "",
+        history: Sequence[dict[str, Any]] = (),
+    ) -> Effort | None:
+        """Return the level of the next step, or ``None`` when the agent has no levels."""
+
+
 @runtime_checkable
 class ChatClient(Protocol):
     """The one door to chat models."""
