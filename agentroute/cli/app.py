@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from agentroute.cli.asking import ask, check, route
+from agentroute.cli.effort_learning import effort
 from agentroute.cli.explaining import explain
 from agentroute.cli.judging import evaluate
 from agentroute.cli.learning import collect, train
@@ -69,6 +70,7 @@ def agentroute(
 
 for command in (check, ask, route, explain, collect, train, evaluate, onboard):
     app.command()(command)
+app.add_typer(effort, name="effort")
 
 
 def _end(message: str, code: int) -> None:

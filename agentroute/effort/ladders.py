@@ -183,7 +183,9 @@ def find_ladders(folder: OutcomeFolder, *, across: bool = False, agents: Sequenc
         InputError: There is no ladder, or an agent is unknown.
     """
     if unknown := [name for name in agents if name not in folder.registry]:
-        raise InputError(f"no agent {unknown[0]!r} in {folder.path}; there are {', '.join(folder.registry.ids)}")
+        raise InputError(
+            f"no agent {unknown[0]!r} in {folder.path}; there are {', '.join(folder.registry.ids)}"
+        )
     specs = [folder.registry[name] for name in (agents or folder.registry.ids)]
     groups: dict[str, list[AgentSpec]] = {}
     for spec in specs:
@@ -261,7 +263,9 @@ def _by_price(ladder: Ladder) -> list[int]:
     """Order agents by price; the one that scores best comes last, and dearer ones fall away."""
     known = ladder.complete()
     if not len(known):
-        raise InputError("no query was answered by every agent of the ladder; name fewer of them with --agents")
+        raise InputError(
+            "no query was answered by every agent of the ladder; name fewer of them with --agents"
+        )
     _, price = known.price()
     mean, cost = known.score.mean(axis=0), price.mean(axis=0)
     best = min(range(len(mean)), key=lambda column: (-mean[column], cost[column]))

@@ -20,16 +20,18 @@ from agentroute.effort.forest import Forest, Grown, grow
 from agentroute.effort.signs import Reply, StepView, pair_signs, reply_signs, step_signs
 
 Floats = npt.NDArray[np.floating[Any]]
+Indices = npt.NDArray[np.int64]
 Asked = tuple[int, ...]
 """Positions of the rungs asked so far, ascending."""
 
 MOST_RUNGS = 4
 """Rungs of a ladder that a plan uses, at most: it has a forest for every set of them."""
 
-TREES = 100
+TREES = 120
 
-PRICE_SHARE = 0.15
-"""How many points of score a standard deviation of a price counts where trees are split."""
+PRICE_SHARE = 1.0
+"""How many points of score a standard deviation of a price counts where trees are split: prices tell kinds of
+steps apart, and there is less chance in them than in scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Seen:
             },
         )
 
-    def __call__(self, asked: Asked, rows: npt.NDArray[np.int64] | slice = slice(None)) -> Floats:
+    def __call__(self, asked: Asked, rows: Indices | slice = slice(None)) -> Floats:
         """Put together what shows once some rungs were asked. Shapes: ``(steps, signs)``."""
         parts = [self.step[rows], *(self.reply[rung][rows] for rung in asked)]
         parts += [self.pair[both][rows] for both in combinations(asked, 2)]
@@ -104,7 +106,7 @@ class Seen:
         width = self.step.shape[1] - said.shape[1]
         return Seen(np.hstack([self.step[:, :width], said.astype(np.float32)]), self.reply, self.pair)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Seen:
+    def take(self, rows: Indices) -> Seen:
         """Keep some steps."""
         return Seen(
             self.step[rows],
@@ -145,6 +147,19 @@ class Plan:
     at: int = 0
     expected: Floats | None = None
 
+    def dearer(self, at: int, worth: Floats) -> Indices:
+        """Find the price at which a unit counts as much more as a step is worth less.
+
+        Args:
+            at: Which price holds for a step that is worth 1.
+            worth: What steps are worth. Shapes: ``(steps,)``.
+
+        Returns:
+            Which of ``prices`` holds for each. Shapes: ``(steps,)``.
+        """
+        wanted = np.log(self.prices[at] / np.clip(worth, 1e-6, 1e6))
+        return np.abs(wanted[:, None] - np.log(self.prices)).argmin(axis=1)
+
     def values(self, asked: Asked, signs: Floats, at: int | None = None) -> tuple[Floats, Floats]:
         """Say what each move is worth, and how likely each rung does.
 
@@ -174,7 +189,7 @@ class Walk:
 
     score: Floats
     asked: npt.NDArray[np.bool_]
-    given: npt.NDArray[np.int64]
+    given: Indices
     chance: Floats
 
     def spent(self, price: Floats) -> Floats:
@@ -182,28 +197,30 @@ class Walk:
         return np.where(self.asked, price, 0.0).sum(axis=1)
 
 
-def walk(plan: Plan, seen: Seen, score: Floats, at: int | None = None) -> Walk:
+def walk(plan: Plan, seen: Seen, score: Floats, at: int | Indices | None = None) -> Walk:
     """Go by a plan on recorded steps.
 
     Args:
         plan: The plan.
         seen: What shows of the steps.
         score: Shapes: ``(steps, rungs)``.
-        at: Which of the plan's prices holds; its own by default.
+        at: Which of the plan's prices holds, for all steps or for each; the plan's own by default.
 
     Returns:
         What came of it.
     """
     count = len(score)
+    which = np.full(count, plan.at if at is None else at) if np.ndim(at) == 0 else np.asarray(at)
     asked = np.zeros((count, plan.rungs), bool)
     given, chance = np.full(count, -1), np.zeros(count)
-    waiting: dict[Asked, npt.NDArray[np.int64]] = {(): np.arange(count)}
+    waiting: dict[Asked, Indices] = {(): np.arange(count)}
     for state in reversed(states(plan.rungs)):
         rows = waiting.pop(state, np.zeros(0, np.int64))
         if not len(rows):
             continue
-        worth, chances = plan.values(state, seen(state, rows), at)
-        best = worth.argmax(axis=1)
+        leaf = plan.forests[state](seen(state, rows))
+        worth = plan.worth[state][which[rows][:, None], leaf].mean(axis=1)
+        best, chances = worth.argmax(axis=1), plan.chance[state][leaf].mean(axis=1)
         for place, move in enumerate(moves(state, plan.rungs)):
             here = rows[best == place]
             if move.ask:
@@ -213,6 +230,45 @@ def walk(plan: Plan, seen: Seen, score: Floats, at: int | None = None) -> Walk:
             else:
                 given[here], chance[here] = move.rung, chances[best == place, move.rung]
     return Walk(score[np.arange(count), given], asked, given, chance)
+
+
+def walk_episodes(
+    plan: Plan, seen: Seen, score: Floats, at: int, episodes: Indices, turn: Indices, mean: float
+) -> Walk:
+    """Go by a plan on episodes, step by step: what earlier steps have spoiled is not worth much effort.
+
+    An episode is right when all of its steps are. So a step is worth the chance that all the others are
+    right, and a unit spent on it counts as much more.
+
+    Args:
+        plan: The plan.
+        seen: What shows of the steps.
+        score: Shapes: ``(steps, rungs)``.
+        at: Which price holds for the first step of an episode.
+        episodes: A number per step, the same within an episode. Shapes: ``(steps,)``.
+        turn: The order of the steps within their episodes. Shapes: ``(steps,)``.
+        mean: Mean score of the highest rung: what is expected of a step.
+
+    Returns:
+        What came of it.
+    """
+    count = len(score)
+    whole = Walk(
+        np.zeros(count), np.zeros((count, plan.rungs), bool), np.zeros(count, np.int64), np.zeros(count)
+    )
+    so_far = np.ones(int(episodes.max()) + 1)
+    place = np.zeros(count, np.int64)
+    for row in np.lexsort((turn, episodes))[1:]:
+        before = np.flatnonzero((episodes == episodes[row]) & (turn < turn[row]))
+        place[row] = len(before)
+    for number in range(int(place.max()) + 1):
+        rows = np.flatnonzero(place == number)
+        worth = so_far[episodes[rows]] / max(mean, 0.05) ** number
+        part = walk(plan, seen.take(rows), score[rows], plan.dearer(at, worth))
+        for name in ("score", "asked", "given", "chance"):
+            getattr(whole, name)[rows] = getattr(part, name)
+        so_far[episodes[rows]] *= part.chance
+    return whole
 
 
 def make_plan(
@@ -246,7 +302,9 @@ def make_plan(
         for state, forest in grown.items():
             aims = np.stack(
                 [
-                    came[(*state, move.rung)] - unit * price[:, move.rung] if move.ask else score[:, move.rung]
+                    came[(*state, move.rung)] - unit * price[:, move.rung]
+                    if move.ask
+                    else score[:, move.rung]
                     for move in moves(state, rungs)
                 ],
                 axis=1,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from agentroute.effort.choice import Choice, choose
 from agentroute.effort.ladders import Ladder
-from agentroute.effort.plan import MOST_RUNGS, TREES, Plan, Seen, Walk, make_plan, walk
+from agentroute.effort.plan import MOST_RUNGS, TREES, Plan, Seen, Walk, make_plan, walk, walk_episodes
 from agentroute.effort.words import learn_words
 from agentroute.errors import InputError
 from agentroute.knowledge.regression import Regression
@@ -72,6 +72,7 @@ class LadderPlan:
         spent: Mean price of each rung. Shapes: the same.
         plan: What to do when.
         choice: How the plan's price was chosen.
+        by_episode: Whether steps came in episodes, which are right when all of their steps are.
     """
 
     ladder: Ladder
@@ -82,6 +83,7 @@ class LadderPlan:
     spent: Floats
     plan: Plan
     choice: Choice
+    by_episode: bool = False
 
     def said(self, texts: Sequence[str], vectors: Floats, tasks: Sequence[str | None]) -> Floats:
         """Say how likely each rung does, by words alone. Shapes: ``(steps, rungs)``."""
@@ -97,7 +99,27 @@ class LadderPlan:
         where = self.choice.at if at is None else at
         if where is None:
             return always(ladder.score, ladder.score.shape[1] - 1)
-        return walk(self.plan, self.seen(ladder, vectors), ladder.score, where)
+        return go(self.plan, self.seen(ladder, vectors), ladder, where, float(self.mean[-1]))
+
+
+def go(plan: Plan, seen: Seen, ladder: Ladder, at: int, mean: float) -> Walk:
+    """Go by a plan on recorded steps, episode by episode where there are any.
+
+    Args:
+        plan: The plan.
+        seen: What shows of the steps.
+        ladder: The steps.
+        at: Which of the plan's prices holds.
+        mean: Mean score of the highest rung in training.
+
+    Returns:
+        What came of it.
+    """
+    episodes = ladder.episodes()
+    if episodes is None:
+        return walk(plan, seen, ladder.score, at)
+    turn = np.array([view.step for view in ladder.views])
+    return walk_episodes(plan, seen, ladder.score, at, episodes, turn, mean)
 
 
 def always(score: Floats, rung: int) -> Walk:
@@ -155,13 +177,19 @@ def learn(ladder: Ladder, config: EffortConfig, embedder: Embedder | None, tell:
         rest = np.setdiff1d(np.arange(len(known)), held)
         words, loo, mean = _words(known.take(rest), vectors[rest], tasks, config.seed)
         plan = make_plan(
-            seen.take(rest).with_said(loo), known.score[rest], price[rest], prices, seed=config.seed, trees=config.trees
+            seen.take(rest).with_said(loo),
+            known.score[rest],
+            price[rest],
+            prices,
+            seed=config.seed,
+            trees=config.trees,
         )
         some = known.take(held)
         texts, labels = [view.text for view in some.views], [view.task for view in some.views]
         said = words(texts, vectors[held].astype(np.float32), numbered(labels, tasks)) + mean
         there = seen.take(held).with_said(said)
-        pieces.append((held, [walk(plan, there, some.score, at) for at in range(len(prices))]))
+        level = float(known.score[rest, -1].mean())
+        pieces.append((held, [go(plan, there, some, at, level) for at in range(len(prices))]))
     tell(f"cross-fitting {ladder.name}", FOLDS, FOLDS + 1)
     walks = [_joined(len(known), [(held, walks[at]) for held, walks in pieces]) for at in range(len(prices))]
     choice = choose(walks, known.score[:, -1], price, known.episodes(), config.max_loss, config.doubt)
@@ -176,6 +204,7 @@ def learn(ladder: Ladder, config: EffortConfig, embedder: Embedder | None, tell:
         mean=mean,
         spent=price.mean(axis=0),
         plan=plan,
+        by_episode=known.episodes() is not None,
         choice=replace(choice, seconds=round(time.monotonic() - began, 1), steps=len(known)),
     )
 
@@ -235,3 +264,18 @@ def _best_rungs(
             break
         chosen, best = tried, value
     return chosen
+
+
+def deal_anew(ladder: Ladder, seed: int) -> Ladder:
+    """Deal the scores out anew among the steps: a router that learns from these must not gain by them.
+
+    Args:
+        ladder: Training steps.
+        seed: Same seed, same deal.
+
+    Returns:
+        The same steps, answers and prices, with each other's scores.
+    """
+    known = ladder.complete()
+    order = np.random.default_rng(seed).permutation(len(known))
+    return replace(known, score=known.score[order])

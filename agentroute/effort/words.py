@@ -49,7 +49,9 @@ def learn_words(
     labelled = np.flatnonzero(task[kept] >= 0)
     labels[labelled, task[kept][labelled]] = TASK
     dense = VECTOR * vectors[kept].astype(np.float32)
-    kernel = ((matrix @ matrix.T).toarray() + dense @ dense.T + labels @ labels.T + CONSTANT**2).astype(np.float64)
+    kernel = ((matrix @ matrix.T).toarray() + dense @ dense.T + labels @ labels.T + CONSTANT**2).astype(
+        np.float64
+    )
     aim = (score[kept] - score[kept].mean(axis=0)).astype(np.float64)
     dual, loo = _solve(kernel, aim)
     by_task = np.concatenate([TASK * (labels.T @ dual), np.zeros((1, aim.shape[1]))])
