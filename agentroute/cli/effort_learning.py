@@ -1,4 +1,4 @@
-"""``agentroute effort train | evaluate``: from outcomes at several levels to an effort router, and its worth."""
+"""``agentroute effort train | evaluate``: from outcomes at several levels to an effort router."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentroute.errors import InputError
 Across = Annotated[
     bool,
     typer.Option(
-        "--across", help="Make all agents one ladder, of whatever model, in the order of their price."
+        "--across", help="Make all agents one ladder, in the order of their price."
     ),
 ]
 
@@ -25,13 +25,16 @@ def train(
     folder: Annotated[Path, typer.Argument(help="Outcomes at several levels.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to save the effort router.")],
     max_loss: Annotated[
-        float, typer.Option(help="Points of score, 0 to 1, that may be lost.", min=0.0, max=1.0)
+        float,
+        typer.Option(
+            help="Points of score, 0 to 1, that may be lost; below 0: to be gained.", min=-1.0, max=1.0
+        ),
     ] = 0.01,
     doubt: Annotated[
         float, typer.Option(help="Standard errors of the loss that are added to it.", min=0.0, max=9.0)
     ] = 0.5,
     price: Annotated[
-        str | None, typer.Option(help="tokens, cost_usd, all_tokens or weight; else the first known.")
+        str | None, typer.Option(help="tokens, cost_usd, all_tokens, weight or highest.")
     ] = None,
     across: Across = False,
     agent: Annotated[

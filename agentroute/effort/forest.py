@@ -1,7 +1,7 @@
 """A forest of randomized trees: grown with scikit-learn, walked with numpy alone.
 
-What a forest says of a case is the mean, over its trees, of what came of the training cases in the same leaf. So
-one forest can answer for any number of targets: each is a table with one row per leaf.
+What a forest says of a case is the mean, over its trees, of what came of the training cases in the same leaf.
+So one forest can answer for any number of targets: each is a table with one row per leaf.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def grow(signs: Floats, aims: Floats, *, seed: int, trees: int, leaf: int) -> Gr
         MissingExtraError: scikit-learn is not installed.
     """
     try:
-        from sklearn.ensemble import ExtraTreesRegressor
+        from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
     except ImportError:
         raise MissingExtraError("training an effort router", "train") from None
     model = ExtraTreesRegressor(

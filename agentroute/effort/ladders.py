@@ -1,4 +1,4 @@
-"""Ladders in an outcome folder: agents that differ in effort alone, or any set of agents in order of price."""
+"""Ladders in an outcome folder: agents that differ in effort alone, or agents in the order of their price."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ Floats = npt.NDArray[np.float64]
 ACROSS = "across"
 """The name of the ladder that all agents of a folder make up."""
 
-CURRENCIES = ("tokens", "cost_usd", "all_tokens", "weight")
-"""What a step can be priced in: tokens written, US dollars, tokens read and written, the level itself."""
+CURRENCIES = ("tokens", "cost_usd", "all_tokens", "weight", "highest")
+"""What a step can be priced in: tokens written, US dollars, tokens read and written, the level's weight, or 1
+for the highest rung and nothing for the others."""
 
 WEIGHTS: dict[Effort, float] = {
     "none": 0.0,
@@ -121,7 +122,7 @@ class Ladder:
 
     def complete(self) -> Ladder:
         """Keep the steps that every rung ran on: only those are fair to all of them."""
-        return self.take(~np.isnan(self.score).any(axis=1))
+        return self.take(np.asarray(~np.isnan(self.score).any(axis=1)))
 
     def episodes(self) -> npt.NDArray[np.int64] | None:
         """Return a number per step, the same for steps of one episode; ``None`` where there are none."""
@@ -151,6 +152,7 @@ class Ladder:
             "cost_usd": self.cost_usd,
             "all_tokens": self.tokens + self.read,
             "weight": np.tile(np.array(weights), (len(self), 1)),
+            "highest": np.tile(np.arange(len(steps)) == len(steps) - 1, (len(self), 1)).astype(np.float64),
         }
         order = ("tokens", "cost_usd", "weight") if named[-1] else ("cost_usd", "tokens", "weight")
         for name in (wanted,) if wanted else order:
@@ -163,7 +165,7 @@ class Ladder:
 
 
 def base_of(spec: AgentSpec) -> str:
-    """Return the agent whose level a row is: ``BASE`` of ``BASE@LEVEL``, else the model, else the row itself."""
+    """Return whose level a row is: ``BASE`` of ``BASE@LEVEL``, else the model, else the row itself."""
     base, _, level = spec.id.rpartition("@")
     return base if base and level in EFFORTS else spec.model or spec.id
 

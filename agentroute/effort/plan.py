@@ -1,9 +1,9 @@
-"""A plan: for each set of rungs asked so far, whether to stop, and with whose answer, or which rung to ask next.
+"""A plan: for each set of rungs asked so far, whether to stop and with whose answer, or whom to ask next.
 
-It is found backwards, from the sets with most answers to the empty one (least-squares backward induction, as of
-Longstaff & Schwartz 2001): what a set is worth on each training step is what came of going on by the plan from
-there, and a forest says of a new step what those like it were worth. A forest's guess about a training step
-comes from the trees that did not see it.
+It is found backwards, from the sets with most answers to the empty one (backward induction by regression,
+Longstaff & Schwartz 2001): what a set is worth on each training step is what came of going on by the plan
+from there, and a forest says of a new step what those like it were worth. A forest's guess about a training
+step comes from the trees that did not see it.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Seen:
         )
 
 
-def signs_of(view: StepView, said: Floats, asked: Asked, replies: Sequence[Reply]) -> Floats:
+def signs_of(view: StepView, said: Floats, replies: Sequence[Reply]) -> Floats:
     """Read the signs of one live step, as ``Seen`` has them. Shapes: ``(1, signs)``."""
     found = [*step_signs(view), *said.tolist()]
     for reply in replies:
@@ -132,7 +132,8 @@ class Plan:
     Args:
         rungs: How many rungs there are.
         forests: One per state.
-        worth: What each leaf says of each move, at each price of a unit spent. Shapes: ``(prices, leaves, moves)``.
+        worth: What each leaf says of each move, at each price of a unit spent.
+            Shapes: ``(prices, leaves, moves)``.
         chance: What each leaf says of each rung's score. Shapes: ``(leaves, rungs)``.
         prices: What a unit spent counts in points of score (0 to 1), ascending.
         at: Which of ``prices`` holds.
@@ -158,7 +159,7 @@ class Plan:
             Which of ``prices`` holds for each. Shapes: ``(steps,)``.
         """
         wanted = np.log(self.prices[at] / np.clip(worth, 1e-6, 1e6))
-        return np.abs(wanted[:, None] - np.log(self.prices)).argmin(axis=1)
+        return np.asarray(np.abs(wanted[:, None] - np.log(self.prices)).argmin(axis=1), np.int64)
 
     def values(self, asked: Asked, signs: Floats, at: int | None = None) -> tuple[Floats, Floats]:
         """Say what each move is worth, and how likely each rung does.
@@ -194,7 +195,7 @@ class Walk:
 
     def spent(self, price: Floats) -> Floats:
         """Add up what all that were asked cost; unknown with an unknown part. Shapes: ``(steps,)``."""
-        return np.where(self.asked, price, 0.0).sum(axis=1)
+        return np.asarray(np.where(self.asked, price, 0.0).sum(axis=1))
 
 
 def walk(plan: Plan, seen: Seen, score: Floats, at: int | Indices | None = None) -> Walk:
@@ -210,7 +211,7 @@ def walk(plan: Plan, seen: Seen, score: Floats, at: int | Indices | None = None)
         What came of it.
     """
     count = len(score)
-    which = np.full(count, plan.at if at is None else at) if np.ndim(at) == 0 else np.asarray(at)
+    which = np.broadcast_to(np.asarray(plan.at if at is None else at, np.int64), (count,))
     asked = np.zeros((count, plan.rungs), bool)
     given, chance = np.full(count, -1), np.zeros(count)
     waiting: dict[Asked, Indices] = {(): np.arange(count)}

@@ -1,4 +1,4 @@
-"""What it costs to change the level in the middle of a conversation: the history is read again at full price."""
+"""What it costs to change the level within a conversation: its history is read again at full price."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def rereading_cost(
         previous: The level of the step before; ``None`` when there was none, and nothing is cached.
 
     Returns:
-        In units of the currency: dollars, or as many tokens written as cost the same. 0 where nothing is lost.
+        In units of the currency: dollars, or as many tokens written as cost the same. 0 where nothing is
+        lost.
     """
     if previous is None or spec.model is None or not breaks_cache(spec.model):
         return 0.0

@@ -1,4 +1,4 @@
-"""The effort router that was learned: each step at the level that should do, and another look at what came back."""
+"""The effort router that was learned: each step at the level that should do, and a look at what came back."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class StepRouter:
             chance: How likely the steps so far are right, where that is known.
 
         Returns:
-            The level, or ``None`` when the agent has no levels. The row's default where nothing was learned of
-            the agent; the highest where there is nothing to read.
+            The level, or ``None`` when the agent has no levels. The row's default where nothing was
+            learned of the agent; the highest where there is nothing to read.
         """
         learned = self.plan_for(spec)
         if learned is None:
@@ -166,13 +166,7 @@ class StepRouter:
         return Look(keep=found[kept], chance=likely)
 
     def _signs(self, learned: LadderPlan, view: StepView, asked: Asked, replies: Sequence[Reply]) -> Floats:
-        width = learned.words.by_vector.shape[0]
-        vectors = np.zeros((1, 0), np.float32)
-        if width:
-            assert self.embedder is not None
-            vectors = self.embedder.embed([view.text])
-        said = learned.words([view.text], vectors, numbered([view.task], learned.tasks)) + learned.mean
-        return signs_of(view, said[0], asked, replies)
+        return signs_for(learned, view, asked, replies, self.embedder)
 
     # ------------------------------------------------------------------------ files
 
@@ -238,6 +232,34 @@ class StepRouter:
                 f"{folder} lacks a part of an effort router ({type(error).__name__}: {error}); train it again"
             ) from None
         return cls(plans=plans, manifest=manifest, embedder=embedder if wanted is not None else None)
+
+
+def signs_for(
+    learned: LadderPlan,
+    view: StepView,
+    asked: Asked,
+    replies: Sequence[Reply],
+    embedder: Embedder | None,
+) -> Floats:
+    """Read what a ladder's plan looks at of one live step.
+
+    Args:
+        learned: What was learned of the ladder.
+        view: The step.
+        asked: The rungs asked so far, ascending.
+        replies: What they said, in the same order.
+        embedder: The one that the plan was trained with, where it was with one.
+
+    Returns:
+        Shapes: ``(1, signs)``.
+    """
+    vectors = np.zeros((1, 0), np.float32)
+    if learned.words.by_vector.shape[0]:
+        if embedder is None:
+            raise InputError(f"the plan of {learned.ladder.name} needs the embedder that it was trained with")
+        vectors = embedder.embed([view.text])
+    said = learned.words([view.text], vectors, numbered([view.task], learned.tasks)) + learned.mean
+    return signs_of(view, said[0], replies)
 
 
 def _at(learned: LadderPlan, chance: float) -> int:

@@ -1,4 +1,4 @@
-"""Training an effort router: from ladders of outcomes to a plan for each, chosen on steps that it did not see."""
+"""Training an effort router: a plan for each ladder, its price chosen on steps that it did not see."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class EffortConfig:
 
     Args:
         seed: Same seed, same router.
-        max_loss: Points of score (0 to 1) that the router may lose against the highest rung, in the mean.
+        max_loss: Points of score (0 to 1) that the router may lose against the highest rung, in the mean;
+            below 0, points that it must gain.
         doubt: Standard errors of the loss that are added to it before it is compared with ``max_loss``.
         price: The currency, one of ``ladders.CURRENCIES``; by default the first that is known.
         trees: Trees of each forest.
@@ -53,8 +54,10 @@ class EffortConfig:
     trees: int = TREES
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_loss <= 1:
-            raise InputError(f"max_loss is {self.max_loss!r}: points of score, from 0 to 1, such as 0.01")
+        if not -1 <= self.max_loss <= 1:
+            raise InputError(
+                f"max_loss is {self.max_loss!r}: points of score, such as 0.01; from -1 (to be gained) to 1"
+            )
         if not 0 <= self.doubt < 10:
             raise InputError(f"doubt is {self.doubt!r}: standard errors, from 0 up, such as 0.5")
 
@@ -238,7 +241,7 @@ def _joined(count: int, pieces: Sequence[tuple[Indices, Walk]]) -> Walk:
 def _best_rungs(
     known: Ladder, vectors: Floats, tasks: Sequence[str], config: EffortConfig, tell: Progress
 ) -> list[int]:
-    """Choose the rungs of a long ladder greedily, by what a quick plan with them is worth; the highest stays."""
+    """Choose the rungs of a long ladder greedily, by what a quick plan is worth; the highest stays."""
     top = len(known.rungs) - 1
     if top < MOST_RUNGS:
         return list(range(top + 1))

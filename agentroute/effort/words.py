@@ -42,7 +42,8 @@ def learn_words(
     vocabulary = Vocabulary.of([texts[row] for row in kept.tolist()])
     found = vocabulary([texts[row] for row in kept.tolist()])
     width = len(vocabulary.terms)
-    from scipy.sparse import csr_matrix  # it comes with scikit-learn
+    # It comes with scikit-learn.
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
     matrix = csr_matrix((found.values, found.columns, found.starts), shape=(len(kept), width))
     labels = np.zeros((len(kept), tasks), np.float32)

@@ -1,4 +1,4 @@
-"""Judging an effort router: beside each fixed level, chance, and hindsight, on steps that training left out."""
+"""Judging an effort router: beside fixed levels, chance and hindsight, on steps that training left out."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Judged:
         steps = price.mean(axis=1) if name == "random" else self.walks[name].spent(price)
         if self.episodes is None:
             return steps
-        return np.bincount(self.episodes, weights=steps)
+        return np.asarray(np.bincount(self.episodes, weights=steps), np.float64)
 
 
 def evaluate_effort(
@@ -182,7 +182,7 @@ def _judged(learned: LadderPlan, ladder: Ladder, router: StepRouter) -> Judged:
 def _cheapest_right(score: Floats, price: Floats) -> npt.NDArray[np.int64]:
     """Return the cheapest of the rungs that score best, step by step."""
     best = score >= score.max(axis=1, keepdims=True) - 1e-9
-    return np.where(best, price, np.inf).argmin(axis=1)
+    return np.asarray(np.where(best, price, np.inf).argmin(axis=1), np.int64)
 
 
 def _names(judged: Sequence[Judged]) -> list[str]:
@@ -200,7 +200,9 @@ def _columns(judged: Sequence[Judged], name: str, what: str) -> Floats:
 
 
 def _prices(part: Judged, what: str) -> Floats:
-    return part.ladder.price(what)[1] if what == "weight" else _known_prices(part.ladder, what)
+    if what in ("weight", "highest"):
+        return part.ladder.price(what)[1]
+    return _known_prices(part.ladder, what)
 
 
 def _known_prices(ladder: Ladder, what: str) -> Floats:
@@ -264,7 +266,7 @@ def _saving(judged: Sequence[Judged], name: str, seed: int) -> Saving:
 
 
 def _mixed(judged: Sequence[Judged], price: float) -> float | None:
-    """Say what tossing a coin between two fixed rungs scores at a price, at best: a baseline that costs nothing."""
+    """Say what tossing a coin between two fixed rungs scores at a price, at best."""
     fixed = [name for name in _names(judged) if name.startswith("fixed_")]
     points = sorted(
         (float(_columns(judged, name, judged[0].currency).mean()), float(_scores(judged, name).mean()))

@@ -13,6 +13,7 @@ _SAID = {
     "cost_usd": "US dollars",
     "all_tokens": "tokens read and written",
     "weight": "weight of the levels",
+    "highest": "share of the steps at the highest rung",
 }
 
 

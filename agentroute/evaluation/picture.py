@@ -145,6 +145,7 @@ def draw_reliability(parts: Sequence[tuple[float, float, int]], title: str, path
 
 
 def saved(figure: Any, path: Path) -> Path:
+    """Write a figure to a file, and return the path."""
     try:
         figure.savefig(path)
     except OSError as error:

@@ -79,7 +79,7 @@ class EffortRouter(Protocol):
 
 @runtime_checkable
 class SecondLook(EffortRouter, Protocol):
-    """An effort router that also looks at what came back, and may have the step repeated at a higher level."""
+    """An effort router that also looks at what came back, and may have the step repeated higher up."""
 
     def select(
         self,
@@ -93,8 +93,7 @@ class SecondLook(EffortRouter, Protocol):
         previous: Effort | None = None,
         chance: float = 1.0,
     ) -> Effort | None:
-        """As ``EffortRouter.select``; ``previous`` is the level of the step before, ``chance`` how likely the
-        steps so far are right."""
+        """As ``EffortRouter.select``, told the level of the step before, and how the steps so far went."""
 
     def look(
         self,
