@@ -117,7 +117,9 @@ BARS: Mapping[str, Bar] = {
 }
 
 
-def measure(name: str, folder: Path, seed: int, given: argparse.Namespace, bar: Callable[..., None]) -> Record:
+def measure(
+    name: str, folder: Path, seed: int, given: argparse.Namespace, bar: Callable[..., None]
+) -> Record:
     """Train on a set with one seed, and judge on what was left out."""
     asked = BARS[name]
     if asked.episodes:

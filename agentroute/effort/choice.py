@@ -20,15 +20,18 @@ class Choice:
 
     Args:
         at: Which price holds; ``None`` when the highest rung is always asked.
+        margin: Points of score (0 to 1) by which anything else must be worth more than the highest rung.
         loss: Points of score (0 to 1) below the highest rung.
         doubt: The standard error of the loss.
         saved: Share of the highest rung's price that was not spent.
-        tried: Loss, its standard error and the saving at each price.
+        tried: Loss, its standard error and the saving of each setting: all prices at the first margin, then
+            at the next.
         steps: Steps learned from.
         seconds: How long it took.
     """
 
     at: int | None
+    margin: float
     loss: float
     doubt: float
     saved: float
@@ -38,7 +41,7 @@ class Choice:
 
 
 def choose(
-    walks: Sequence[Walk],
+    walks: Sequence[tuple[int, float, Walk]],
     top: Floats,
     price: Floats,
     episodes: npt.NDArray[np.int64] | None,
@@ -48,7 +51,7 @@ def choose(
     """Find the setting that saves most among those whose loss, with some doubt, is small enough.
 
     Args:
-        walks: What each setting came to, on steps held out.
+        walks: The price and the margin of each setting, and what it came to on steps held out.
         top: Scores of the highest rung. Shapes: ``(steps,)``.
         price: What each rung cost. Shapes: ``(steps, rungs)``.
         episodes: A number per step, the same within an episode; an episode scores the product of its steps.
@@ -60,18 +63,19 @@ def choose(
     """
     whole = price[:, -1].sum()
     tried: list[tuple[float, float, float]] = []
-    for found in walks:
+    for _, _, found in walks:
         lost = by_episode(top, episodes) - by_episode(found.score, episodes)
         error = float(lost.std() / max(1.0, len(lost)) ** 0.5)
         tried.append((float(lost.mean()), error, float(1.0 - found.spent(price).sum() / whole)))
     within = [
-        at for at, (loss, error, saved) in enumerate(tried) if loss + doubt * error <= max_loss and saved > 0
+        n for n, (loss, error, saved) in enumerate(tried) if loss + doubt * error <= max_loss and saved > 0
     ]
     if not within:
-        return Choice(at=None, loss=0.0, doubt=0.0, saved=0.0, tried=tuple(tried))
-    best = max(within, key=lambda at: tried[at][2])
+        return Choice(at=None, margin=0.0, loss=0.0, doubt=0.0, saved=0.0, tried=tuple(tried))
+    best = max(within, key=lambda n: tried[n][2])
     loss, error, saved = tried[best]
-    return Choice(at=best, loss=loss, doubt=error, saved=saved, tried=tuple(tried))
+    at, margin, _ = walks[best]
+    return Choice(at=at, margin=margin, loss=loss, doubt=error, saved=saved, tried=tuple(tried))
 
 
 def by_episode(score: Floats, episodes: npt.NDArray[np.int64] | None) -> Floats:

@@ -137,6 +137,8 @@ class Plan:
         chance: What each leaf says of each rung's score. Shapes: ``(leaves, rungs)``.
         prices: What a unit spent counts in points of score (0 to 1), ascending.
         at: Which of ``prices`` holds.
+        margin: Points of score (0 to 1) by which anything else must be worth more than asking the highest
+            rung: when in doubt, the higher.
         expected: What the training steps were worth by the plan, less what they cost. Shapes: ``(prices,)``.
     """
 
@@ -146,6 +148,7 @@ class Plan:
     chance: Mapping[Asked, npt.NDArray[np.float32]]
     prices: Floats
     at: int = 0
+    margin: float = 0.0
     expected: Floats | None = None
 
     def dearer(self, at: int, worth: Floats) -> Indices:
@@ -161,20 +164,23 @@ class Plan:
         wanted = np.log(self.prices[at] / np.clip(worth, 1e-6, 1e6))
         return np.asarray(np.abs(wanted[:, None] - np.log(self.prices)).argmin(axis=1), np.int64)
 
-    def values(self, asked: Asked, signs: Floats, at: int | None = None) -> tuple[Floats, Floats]:
+    def values(self, asked: Asked, signs: Floats, at: int | Indices | None = None) -> tuple[Floats, Floats]:
         """Say what each move is worth, and how likely each rung does.
 
         Args:
             asked: The rungs asked so far.
             signs: Shapes: ``(steps, signs)``.
-            at: Which of ``prices``; the plan's own by default.
+            at: Which of ``prices``, for all steps or for each; the plan's own by default.
 
         Returns:
             Shapes: ``(steps, moves)`` and ``(steps, rungs)``.
         """
+        which = np.broadcast_to(np.asarray(self.at if at is None else at, np.int64), (len(signs),))
         leaf = self.forests[asked](signs)
-        worth = self.worth[asked][self.at if at is None else at]
-        return worth[leaf].mean(axis=1), self.chance[asked][leaf].mean(axis=1)
+        worth = self.worth[asked][which[:, None], leaf].mean(axis=1)
+        if self.rungs - 1 not in asked:
+            worth[:, 0] += self.margin  # of the moves, asking the highest rung comes first
+        return worth, self.chance[asked][leaf].mean(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,9 +225,8 @@ def walk(plan: Plan, seen: Seen, score: Floats, at: int | Indices | None = None)
         rows = waiting.pop(state, np.zeros(0, np.int64))
         if not len(rows):
             continue
-        leaf = plan.forests[state](seen(state, rows))
-        worth = plan.worth[state][which[rows][:, None], leaf].mean(axis=1)
-        best, chances = worth.argmax(axis=1), plan.chance[state][leaf].mean(axis=1)
+        worth, chances = plan.values(state, seen(state, rows), which[rows])
+        best = worth.argmax(axis=1)
         for place, move in enumerate(moves(state, plan.rungs)):
             here = rows[best == place]
             if move.ask:
@@ -234,7 +239,7 @@ def walk(plan: Plan, seen: Seen, score: Floats, at: int | Indices | None = None)
 
 
 def walk_episodes(
-    plan: Plan, seen: Seen, score: Floats, at: int, episodes: Indices, turn: Indices, mean: float
+    plan: Plan, seen: Seen, score: Floats, episodes: Indices, turn: Indices, mean: float
 ) -> Walk:
     """Go by a plan on episodes, step by step: what earlier steps have spoiled is not worth much effort.
 
@@ -245,7 +250,6 @@ def walk_episodes(
         plan: The plan.
         seen: What shows of the steps.
         score: Shapes: ``(steps, rungs)``.
-        at: Which price holds for the first step of an episode.
         episodes: A number per step, the same within an episode. Shapes: ``(steps,)``.
         turn: The order of the steps within their episodes. Shapes: ``(steps,)``.
         mean: Mean score of the highest rung: what is expected of a step.
@@ -265,7 +269,7 @@ def walk_episodes(
     for number in range(int(place.max()) + 1):
         rows = np.flatnonzero(place == number)
         worth = so_far[episodes[rows]] / max(mean, 0.05) ** number
-        part = walk(plan, seen.take(rows), score[rows], plan.dearer(at, worth))
+        part = walk(plan, seen.take(rows), score[rows], plan.dearer(plan.at, worth))
         for name in ("score", "asked", "given", "chance"):
             getattr(whole, name)[rows] = getattr(part, name)
         so_far[episodes[rows]] *= part.chance

@@ -361,6 +361,7 @@ def _restored(facts: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Lad
             chance={state: named[state]["chance"] for state in every},
             prices=np.array(facts["prices"], np.float64),
             at=choice["at"] or 0,
+            margin=float(choice["margin"]),
         ),
         choice=Choice(**choice),
     )

@@ -23,8 +23,11 @@ Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 
-PRICES = (0.005, 0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.25, 0.4, 0.7)
+PRICES = (0.01, 0.02, 0.035, 0.05, 0.065, 0.08, 0.1, 0.12, 0.145, 0.18, 0.22, 0.28, 0.4, 0.7)
 """What a step of the highest rung counts, in points of score (0 to 1): the settings that are tried."""
+
+MARGINS = (0.0, 0.05)
+"""Points of score (0 to 1) by which anything else must be worth more than the highest rung; all are tried."""
 
 FOLDS = 5
 FEWEST = 40
@@ -99,20 +102,19 @@ class LadderPlan:
 
     def walk(self, ladder: Ladder, vectors: Floats, at: int | None = None) -> Walk:
         """Go by the plan on recorded steps of the same rungs."""
-        where = self.choice.at if at is None else at
-        if where is None:
+        if at is None and self.choice.at is None:
             return always(ladder.score, ladder.score.shape[1] - 1)
-        return go(self.plan, self.seen(ladder, vectors), ladder, where, float(self.mean[-1]))
+        plan = self.plan if at is None else replace(self.plan, at=at)
+        return go(plan, self.seen(ladder, vectors), ladder, float(self.mean[-1]))
 
 
-def go(plan: Plan, seen: Seen, ladder: Ladder, at: int, mean: float) -> Walk:
+def go(plan: Plan, seen: Seen, ladder: Ladder, mean: float) -> Walk:
     """Go by a plan on recorded steps, episode by episode where there are any.
 
     Args:
         plan: The plan.
         seen: What shows of the steps.
         ladder: The steps.
-        at: Which of the plan's prices holds.
         mean: Mean score of the highest rung in training.
 
     Returns:
@@ -120,9 +122,9 @@ def go(plan: Plan, seen: Seen, ladder: Ladder, at: int, mean: float) -> Walk:
     """
     episodes = ladder.episodes()
     if episodes is None:
-        return walk(plan, seen, ladder.score, at)
+        return walk(plan, seen, ladder.score)
     turn = np.array([view.step for view in ladder.views])
-    return walk_episodes(plan, seen, ladder.score, at, episodes, turn, mean)
+    return walk_episodes(plan, seen, ladder.score, episodes, turn, mean)
 
 
 def always(score: Floats, rung: int) -> Walk:
@@ -173,6 +175,7 @@ def learn(ladder: Ladder, config: EffortConfig, embedder: Embedder | None, tell:
     currency, price = known.price(config.price)
     prices = [share / float(price[:, -1].mean()) for share in PRICES]
     parts = folds(known.records, config.seed, FOLDS)
+    settings = [(at, margin) for margin in MARGINS for at in range(len(prices))]
     pieces: list[tuple[Indices, list[Walk]]] = []
     seen = _seen(known, np.zeros_like(known.score))
     for number, held in enumerate(parts):
@@ -192,10 +195,14 @@ def learn(ladder: Ladder, config: EffortConfig, embedder: Embedder | None, tell:
         said = words(texts, vectors[held].astype(np.float32), numbered(labels, tasks)) + mean
         there = seen.take(held).with_said(said)
         level = float(known.score[rest, -1].mean())
-        pieces.append((held, [go(plan, there, some, at, level) for at in range(len(prices))]))
+        walks = [go(replace(plan, at=at, margin=margin), there, some, level) for at, margin in settings]
+        pieces.append((held, walks))
     tell(f"cross-fitting {ladder.name}", FOLDS, FOLDS + 1)
-    walks = [_joined(len(known), [(held, walks[at]) for held, walks in pieces]) for at in range(len(prices))]
-    choice = choose(walks, known.score[:, -1], price, known.episodes(), config.max_loss, config.doubt)
+    tried = [
+        (at, margin, _joined(len(known), [(held, walks[n]) for held, walks in pieces]))
+        for n, (at, margin) in enumerate(settings)
+    ]
+    choice = choose(tried, known.score[:, -1], price, known.episodes(), config.max_loss, config.doubt)
     words, loo, mean = _words(known, vectors, tasks, config.seed)
     plan = make_plan(seen.with_said(loo), known.score, price, prices, seed=config.seed, trees=config.trees)
     tell(f"cross-fitting {ladder.name}", FOLDS + 1, FOLDS + 1)
@@ -206,7 +213,7 @@ def learn(ladder: Ladder, config: EffortConfig, embedder: Embedder | None, tell:
         words=words,
         mean=mean,
         spent=price.mean(axis=0),
-        plan=plan,
+        plan=replace(plan, at=choice.at or 0, margin=choice.margin),
         by_episode=known.episodes() is not None,
         choice=replace(choice, seconds=round(time.monotonic() - began, 1), steps=len(known)),
     )

@@ -17,7 +17,9 @@ LEVELS = ("low", "medium", "high")
 TOKENS = {"low": 50, "medium": 400, "high": 2000}
 
 
-def write(path: Path, queries: list[dict[str, Any]], outcomes: list[dict[str, Any]], agents: str = AGENTS) -> Path:
+def write(
+    path: Path, queries: list[dict[str, Any]], outcomes: list[dict[str, Any]], agents: str = AGENTS
+) -> Path:
     """Write an outcome folder."""
     path.mkdir(parents=True, exist_ok=True)
     (path / "agents.yaml").write_text(agents)
@@ -26,7 +28,9 @@ def write(path: Path, queries: list[dict[str, Any]], outcomes: list[dict[str, An
     return path
 
 
-def make_ladder(path: Path, count: int = 200, *, seed: int = 0, episodes: int = 0, visible: bool = True) -> Path:
+def make_ladder(
+    path: Path, count: int = 200, *, seed: int = 0, episodes: int = 0, visible: bool = True
+) -> Path:
     """Write a folder in which half of the sums need more than low, and low's guesses sound like guesses.
 
     Args:

@@ -32,7 +32,9 @@ def test_levels_of_one_agent_are_rungs_weakest_first(sums: Path) -> None:
 
 
 def test_agents_with_one_model_and_different_effort_are_a_ladder_whatever_their_ids(tmp_path: Path) -> None:
-    agents = AGENTS.replace("adder@low", "quick").replace("adder@medium", "steady").replace("adder@high", "deep")
+    agents = (
+        AGENTS.replace("adder@low", "quick").replace("adder@medium", "steady").replace("adder@high", "deep")
+    )
     folder = make_ladder(tmp_path / "a", 5)
     (folder / "agents.yaml").write_text(agents)
     text = (folder / "outcomes.jsonl").read_text()

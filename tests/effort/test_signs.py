@@ -38,7 +38,11 @@ def test_of_ten_thousand_messages_only_the_last_are_read() -> None:
 
 
 def test_errors_and_repetition_show() -> None:
-    call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+    call = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}],
+    }
     good = [call, {"role": "tool", "content": "42"}]
     bad = [call, {"role": "tool", "content": "error: no such city"}] * 2
     assert step_signs(StepView(text="42", step=2, history=good)) != step_signs(
@@ -49,7 +53,9 @@ def test_errors_and_repetition_show() -> None:
 
 
 def test_a_message_that_is_no_message_is_passed_over() -> None:
-    step_signs(StepView(text="x", history=[{"content": None}, {"role": "tool", "content": [{"type": "text"}]}]))
+    step_signs(
+        StepView(text="x", history=[{"content": None}, {"role": "tool", "content": [{"type": "text"}]}])
+    )
 
 
 def test_answers_agree_by_what_they_say() -> None:

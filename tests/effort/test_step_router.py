@@ -150,7 +150,9 @@ def test_a_file_decides_as_what_was_saved(learned: StepRouter, sums: Path, tmp_p
     learned.save(tmp_path)
     again = StepRouter.load(tmp_path)
     (ladder,) = find_ladders(OutcomeFolder.open(sums))
-    assert [live(again, ladder, row) for row in range(20)] == [live(learned, ladder, row) for row in range(20)]
+    assert [live(again, ladder, row) for row in range(20)] == [
+        live(learned, ladder, row) for row in range(20)
+    ]
     assert again.manifest["test_ids"] == learned.manifest["test_ids"]
 
 
