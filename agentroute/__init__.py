@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from agentroute.registry import AgentRegistry as AgentRegistry
     from agentroute.routing.router import GraphRouter as GraphRouter
     from agentroute.routing.train import train as train
+    from agentroute.running.chat_effort import with_effort as with_effort
+    from agentroute.running.chat_middleware import EffortMiddleware as EffortMiddleware
     from agentroute.types import AgentSpec as AgentSpec
     from agentroute.types import Answer as Answer
     from agentroute.types import Limits as Limits
@@ -43,6 +45,7 @@ _HOME = {
     "AgentRouteError": "errors",
     "AgentSpec": "types",
     "Answer": "types",
+    "EffortMiddleware": "running.chat_middleware",
     "GraphRouter": "routing.router",
     "InputError": "errors",
     "Limits": "types",
@@ -55,6 +58,7 @@ _HOME = {
     "evaluate": "evaluation.compare",
     "evaluate_sets": "evaluation.sets",
     "train": "routing.train",
+    "with_effort": "running.chat_effort",
 }
 
 __all__ = [
@@ -63,6 +67,7 @@ __all__ = [
     "AgentRouteError",
     "AgentSpec",
     "Answer",
+    "EffortMiddleware",
     "GraphRouter",
     "InputError",
     "Limits",
@@ -75,6 +80,7 @@ __all__ = [
     "evaluate",
     "evaluate_sets",
     "train",
+    "with_effort",
 ]
 
 

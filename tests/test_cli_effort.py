@@ -1,119 +1,106 @@
-"""``agentroute effort``: from a folder to a router and its worth, on the command line and in a run."""
+"""``agentroute effort collect``, and what ``check`` says of levels."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from effort.ladder import make_ladder
-from test_cli import run
+from typer.testing import CliRunner
 
-from agentroute import AgentRoute
-from agentroute.effort import train as training
-from agentroute.effort.ladder_router import LadderRouter
-from agentroute.effort.step_router import StepRouter
-from agentroute.errors import InputError, RouterFileError
+from agentroute.cli.app import app
+from agentroute.outcomes import OutcomeFolder
 from agentroute.testing import LoopbackServer
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_ladder(tmp_path_factory.mktemp("sums"), 120)
-
-
-@pytest.fixture(scope="module")
-def router(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("router")
-    said, _ = run("effort", "train", folder, "--out", out)
-    assert "saves" in said
-    return out
-
-
-def test_evaluate_writes_what_was_promised(router: Path, folder: Path, tmp_path: Path) -> None:
-    shown, _ = run("effort", "evaluate", router, folder, "--json", tmp_path / "r.json", "--no-control")
-    assert "verdict" in shown
-    found = json.loads((tmp_path / "r.json").read_text())
-    assert {"fixed_low", "fixed_high", "random", "oracle", "agentroute"} <= set(found["policies"])
+REGISTRY = """
+version: 1
+agents:
+  - id: adder
+    kind: llm
+    description: Adds.
+    model: openai/{model}
+    api_base: {url}
+    effort: {{levels: [low, high], default: low}}
+    price: {{input: 1, output: 10}}
+"""
 
 
-def test_train_says_it_in_json(folder: Path, tmp_path: Path) -> None:
-    said, _ = run("effort", "train", folder, "--out", tmp_path / "r", "--max-loss", "0.0", "--json")
-    (ladder,) = json.loads(said)["ladders"]
-    assert ladder["rungs"] == ["low", "medium", "high"]
-    assert ladder["loss"] <= 0.0
+def thinker(body: dict[str, Any]) -> str:
+    """Only who thinks hard adds right."""
+    return "4" if body.get("reasoning_effort") == "high" else "5"
 
 
-def test_what_cannot_be_used_is_said(folder: Path, router: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    run("effort", "train", folder, "--out", tmp_path / "file", code=2)
-    _, said = run("effort", "train", folder, "--out", tmp_path / "r", "--price", "gold", code=2)
-    assert "gold" in said
-    _, said = run("effort", "train", tmp_path, "--out", tmp_path / "r", code=2)
-    _, said = run("effort", "evaluate", tmp_path / "none", folder, code=2)
-    assert "no router to read there" in said
-    assert not (tmp_path / "r").exists()
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer(models={"thinker": thinker}) as running:
+        yield running
 
 
-def test_a_run_goes_low_first_and_up_where_it_looks_unsure(router: Path, tmp_path: Path) -> None:
-    """On the wire, with the real client: what was asked for, in which order, and what it came to."""
-    sure, unsure = "Add 10, 20, 30. This is sum 7 of the day.", "Add 11, 21, 31. This is sum 8 of the day."
-    with LoopbackServer() as server:
-
-        def reply(question: str) -> str:
-            effort = server.requests[-1].json.get("reasoning_effort")
-            guess = question == unsure and effort == "low"
-            return "perhaps 66, but I am not sure" if guess else "63" if question == unsure else "60"
-
-        server._replies = reply
-        (tmp_path / "team.yaml").write_text(
-            "version: 1\nagents:\n  - id: adder\n    kind: llm\n    description: Adds.\n    model: openai/gpt-5-mini\n"
-            f"    api_base: {server.url}\n    effort: {{levels: [low, medium, high], default: high}}\n"
-        )
-        team = AgentRoute.from_yaml(tmp_path / "team.yaml", effort=router)
-        first = team.run(sure)
-        assert first.answer == "60"
-        assert [request.json["reasoning_effort"] for request in server.requests] == ["low"]
-        second = team.run(unsure)
-        assert second.answer == "63"
-        asked = [request.json["reasoning_effort"] for request in server.requests[1:]]
-        assert asked[0] == "low"
-        assert len(asked) == 2
-        steps = second.answers[0].steps
-        assert [step.requested for step in steps] == asked == [step.applied for step in steps]
-        assert second.answers[0].usage.requests == 2
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "questions.jsonl"
+    file.write_text(
+        '{"id": "q1", "text": "2+2?", "gold": ["4"]}\n{"id": "q2", "text": "2+3?", "gold": ["9"]}\n'
+    )
+    return file
 
 
-def test_a_ladder_of_agents_is_a_router_of_a_team(router: Path, folder: Path, tmp_path: Path) -> None:
-    """Agent and level chosen together: recorded rungs, the real workflow, round by round."""
-    text = (folder / "agents.yaml").read_text()
-    team_file = tmp_path / "team.yaml"
-    team_file.write_text(text.replace("model: adder,", f"model: adder, outcomes: {folder},"))
-    team = AgentRoute.from_yaml(team_file, router=LadderRouter.load(router))
-    learned = StepRouter.load(router)
-    rows = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()][:12]
-    asked = []
-    for row in rows:
-        result = team.run(row["text"])
-        asked.append([answer.agent for answer in result.answers])
-        assert asked[-1] == sorted(asked[-1], key=["adder@low", "adder@medium", "adder@high"].index)
-        assert result.answer is not None
-    assert any(len(names) > 1 for names in asked)
-    assert any(names == ["adder@low"] for names in asked)
-    assert learned.plans[0].choice.at is not None
+def registry(tmp_path: Path, server: LoopbackServer, model: str = "thinker") -> Path:
+    file = tmp_path / "team.yaml"
+    file.write_text(REGISTRY.format(model=model, url=server.url))
+    return file
 
 
-def test_a_ladder_router_needs_its_rungs(router: Path) -> None:
-    with pytest.raises(InputError, match="name one of adder"):
-        LadderRouter.load(router, "nobody")
+def run(*args: object, code: int = 0) -> tuple[str, str]:
+    result = CliRunner().invoke(app, [str(arg) for arg in args], prog_name="agentroute")
+    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+    assert "Traceback" not in result.stderr
+    return result.stdout, result.stderr
 
 
-def test_an_effort_router_is_no_router_of_agents(router: Path, tmp_path: Path) -> None:
-    with pytest.raises((RouterFileError, InputError)):
-        AgentRoute.from_yaml("agents/workbench.yaml", router=router)
-    with pytest.raises(RouterFileError, match="no router to read there"):
-        AgentRoute.from_yaml("agents/workbench.yaml", effort=tmp_path / "none")
+def test_collect_says_the_price_first_and_shows_the_shares(
+    server: LoopbackServer, questions: Path, tmp_path: Path
+) -> None:
+    team, folder = registry(tmp_path, server), tmp_path / "labels"
+    out, err = run("effort", "collect", team, questions, "--out", folder, "--runs", 2)
+    assert err.index("trajectories: 2 calls, about $") < err.index("1 steps of 1 right trajectories: 4 calls")
+    assert "1 right trajectories, 1 steps, 4 made again now, 0 were there" in out
+    assert [line.split()[:2] for line in out.splitlines() if "@" in line] == [
+        ["adder@low", "0.000"],
+        ["adder@high", "1.000"],
+    ]
+    assert len(OutcomeFolder.open(folder).queries) == 1
+    again = json.loads(run("effort", "collect", team, questions, "-o", folder, "--runs", 2, "--json")[0])
+    assert (again["repeats"]["kept"], again["repeats"]["recorded"], again["cost_usd"]) == (4, 0, 0.0)
 
 
-def test_the_settings_that_are_tried_ascend() -> None:
-    assert list(training.PRICES) == sorted(training.PRICES)
+def test_it_ends_with_a_code_that_says_why(server: LoopbackServer, questions: Path, tmp_path: Path) -> None:
+    team, folder = registry(tmp_path, server), tmp_path / "labels"
+    _, err = run("effort", "collect", team, questions, "-o", folder, "--max-cost-usd", 0, code=21)
+    assert "run the same command again" in err
+    _, err = run("effort", "collect", team, questions, "-o", folder, "--judge", "os:remove", code=2)
+    assert "--allow" in err
+    deaf = registry(tmp_path, server, "gpt-4o")
+    _, err = run("effort", "collect", deaf, questions, "-o", tmp_path / "x", code=2)
+    assert "no agent has levels" in err
+    assert server.requests == []
+    broken = registry(tmp_path, server, "400")
+    run("effort", "collect", broken, questions, "-o", tmp_path / "y", code=20)
+
+
+def test_check_says_what_becomes_of_levels(server: LoopbackServer, tmp_path: Path) -> None:
+    _, err = run("check", registry(tmp_path, server, "gpt-4o"))
+    assert "openai/gpt-4o takes no level" in err
+    _, err = run("check", registry(tmp_path, server))
+    assert "takes no level" not in err
+
+
+def test_a_level_that_no_provider_has_is_refused_where_it_is_written(
+    server: LoopbackServer, tmp_path: Path
+) -> None:
+    file = registry(tmp_path, server)
+    file.write_text(file.read_text().replace("[low, high]", "[low, extreme]"))
+    _, err = run("check", file, code=2)
+    assert "team.yaml:9" in err and "extreme" in err

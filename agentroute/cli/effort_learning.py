@@ -149,7 +149,3 @@ def evaluate(
     if plot_file is not None:
         report.plot(plot_file)
 
-
-effort = typer.Typer(no_args_is_help=True, help="Reasoning effort: learn which steps do with less.")
-for command in (train, evaluate):
-    effort.command()(command)

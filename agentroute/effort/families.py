@@ -27,8 +27,8 @@ class Family:
             A level that is refused stands as the nearest one that is taken, the higher of two. Where thinking
             is only on or off, on stands as ``low``.
         breaks_cache: Whether another level makes the provider read the history again; ``None`` is unknown.
-        budgets: Tokens of thinking that litellm asks for at a level. ``max_tokens`` of a request is for the
-            answer: litellm raises it by as much where a provider counts both together.
+        budgets: Tokens of thinking that litellm asks for at a level. Claude counts them within
+            ``max_tokens``, which must be more: the client raises a smaller one by the budget.
         told: How the level travels, in a few words.
         models: Some of the family, for the tests and the documents.
     """
@@ -174,11 +174,17 @@ FAMILIES: tuple[Family, ...] = (
         "gemini/gemini-flash-latest",
     ),
     _family(
-        "Gemini 3 Pro",
+        "Gemini 3 Pro",  # medium came with 3.1
+        r"gemini-3-pro",
+        ("low", "low", "low", "high", "high", "high"),
+        "thinkingLevel",
+        "gemini/gemini-3-pro-preview",
+    ),
+    _family(
+        "Gemini 3.1 Pro and later",
         r"gemini-3",
         _LOW_TO_HIGH,
         "thinkingLevel",
-        "gemini/gemini-3-pro-preview",
         "gemini/gemini-3.1-pro-preview",
     ),
     _family(
@@ -344,7 +350,7 @@ UNKNOWN = _family(
     f"{_EFFORT}; low, medium and high alone",
     "hosted_vllm/Qwen/Qwen3-8B",
     "openai/my-own-model",
-    "fireworks_ai/accounts/fireworks/models/qwen3-235b-a22b",
+    "perplexity/sonar-reasoning",
     "dashscope/qwen3-32b",
 )
 """The safe reading of a model that no row fits.

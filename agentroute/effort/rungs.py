@@ -30,8 +30,8 @@ def rung(spec: AgentSpec, level: Effort) -> AgentSpec:
         level: The level that it always runs at.
 
     Returns:
-        A row that differs in ``id`` and ``effort`` alone; ``model`` is what rungs of one ladder share, so that an
-        agent without one gets its own id there.
+        A row that differs in ``id`` and ``effort`` alone; ``model`` is what rungs of one ladder share, so
+        that an agent without one gets its own id there.
     """
     return replace(
         spec,

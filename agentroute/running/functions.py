@@ -36,8 +36,9 @@ class FunctionAgent:
 
     The function gets the text of the question, or the whole ``Query`` when its first parameter is annotated
     so. A parameter called ``effort`` gets a ``StepEffort``, to ask for the level of each of its steps; such a
-    function returns an ``Answer`` whose steps say at which levels it ran. It returns a text, an ``Answer``, or ``None`` when it has nothing to say. An ``async`` function is
-    awaited on the event loop and must not block it; any other runs in a thread of its own.
+    function returns an ``Answer`` whose steps say at which levels it ran. Else it returns a text, an
+    ``Answer``, or ``None`` when it has nothing to say. An ``async`` function is awaited on the event loop and
+    must not block it; any other runs in a thread of its own.
 
     Args:
         spec: A registry row of kind ``function``.

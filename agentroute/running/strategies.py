@@ -218,7 +218,8 @@ class _Talk:
         self.steps.append(
             Step(
                 role=role if reply.tool_calls else "answer",
-                requested=level,
+                # Where the model takes no level, a router has none to give; what the row asks for is noted.
+                requested=level or (spec.effort.default if spec.effort else None),
                 applied=reply.applied_effort,
                 text=reply.text[:_EXCERPT],
                 usage=reply.usage,

@@ -55,6 +55,7 @@ from types import TracebackType
 from typing import Any
 
 Replies = Mapping[str, str] | Callable[[str], str]
+Scripted = str | Callable[[dict[str, Any]], str | dict[str, Any]]
 
 _REASONING = {"none": 0, "minimal": 8, "low": 16, "medium": 64, "high": 256, "xhigh": 512}
 _ODD = "no\x00w \x1b[31mred\x1b[0m \u202eover\u202c \ud800end"
@@ -83,6 +84,8 @@ class LoopbackServer:
 
     Args:
         replies: What ``ok`` answers: a question-to-text mapping, or a function of the question.
+        models: What models of these names say instead, by name: a text, or a function of the request's body
+            that gives a text or a whole message. It may be changed while the server runs.
 
     Example:
         >>> with LoopbackServer(replies={"2+2?": "4"}) as server:
@@ -90,7 +93,10 @@ class LoopbackServer:
         True
     """
 
-    def __init__(self, replies: Replies | None = None) -> None:
+    def __init__(
+        self, replies: Replies | None = None, *, models: Mapping[str, Scripted] | None = None
+    ) -> None:
+        self.models: Mapping[str, Scripted] = {} if models is None else models
         self.requests: list[Recorded] = []
         self._replies = replies
         self._seen: Counter[str] = Counter()
@@ -207,6 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def message(self, name: str, rest: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the assistant's message of a well-behaved model."""
+        if scripted := self.server.wall.models.get(body.get("model", "")):
+            said = scripted(body) if callable(scripted) else scripted
+            return {"role": "assistant", "content": said} if isinstance(said, str) else said
         last = body.get("messages", [{}])[-1]
         if name == "tool" and last.get("role") != "tool":
             tool, _, arguments = rest.partition(":")

@@ -12,11 +12,14 @@ from agentroute.workbench.passages import stems
 _CLOSED = re.compile(r"^(?:is|are|was|were|do|does|did|has|have|had|can|could)\b", re.IGNORECASE)
 # "Which is longer, A or B?" and "Was A or B born first?"
 _AT_THE_END = re.compile(
-    r"(?:,|:|\u2013|-|\?|\bout of|\bbetween|\bwas|\bis|\bare|\bwere) ?\s*(?P<a>[^,?]+?),? or (?:the )?(?P<b>[^,?]+)\??$"
+    r"(?:,|:|\u2013|-|\?|\bout of|\bbetween|\bwas|\bis|\bare|\bwere) ?\s*"
+    r"(?P<a>[^,?]+?),? or (?:the )?(?P<b>[^,?]+)\??$"
 )
 _INSIDE = re.compile(
-    r"^(?:Is|Was|Did|Does|Has|Who was born (?:first|later) out of|Who is (?:older|younger) out of) (?P<a>.+?),? "
-    r"(?:or|and) (?P<b>.+?)(?: (?:born|released|published|founded|established|made|come|die|older|younger|first)\b.*)?\?$"
+    r"^(?:Is|Was|Did|Does|Has|Who was born (?:first|later) out of|Who is (?:older|younger) out of) "
+    r"(?P<a>.+?),? "
+    r"(?:or|and) (?P<b>.+?)"
+    r"(?: (?:born|released|published|founded|established|made|come|die|older|younger|first)\b.*)?\?$"
 )
 _ARTICLE = re.compile(r"^(?:the|is|was|either) ")
 _LONGEST_NAME = 80
@@ -90,7 +93,7 @@ def chosen(question: str, offered: tuple[str, str], texts: tuple[str, str], book
 
 
 def _measure(question: str, text: str) -> float | None:
-    """The number of a text that a question compares: the first year, the second for a death, or the largest."""
+    """The number that a question compares: the first year, the second for a death, or the largest number."""
     dates = years(text)
     if dates and not _SIZE.search(question):
         return float(dates[min(1 if _DIED.search(question) else 0, len(dates) - 1)])

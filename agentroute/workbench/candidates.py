@@ -30,7 +30,8 @@ PEOPLES = re.compile(r"\b[A-Z][a-z]+(?:ian|ean|an|ish|ese|ch|ic|aqi|eli|ani|ek|s
 _PATTERNS = {
     "year": _YEAR,
     "date": re.compile(
-        rf"\b(?:\d{{1,2}} {_MONTH} \d{{3,4}}|{_MONTH} \d{{1,2}}, \d{{4}}|{_MONTH} \d{{4}}|1\d{{3}}|20\d{{2}})\b"
+        rf"\b(?:\d{{1,2}} {_MONTH} \d{{3,4}}|{_MONTH} \d{{1,2}}, \d{{4}}|{_MONTH} \d{{4}}"
+        r"|1\d{3}|20\d{2})\b"
     ),
     "number": re.compile(
         r"(?<![\w,.])[$\u00a3\u20ac]?\d+(?:,\d{3})*(?:\.\d+)?(?: (?:hundred|thousand|million|billion))?"
@@ -85,8 +86,8 @@ def kind_of(question: str) -> str:
         question: The question, in English.
 
     Returns:
-        ``year``, ``date``, ``number``, ``people``, ``place``, ``role``, ``quoted``, ``person``, or ``name`` when
-        nothing tells.
+        ``year``, ``date``, ``number``, ``people``, ``place``, ``role``, ``quoted``, ``person``, or ``name``
+        when nothing tells.
     """
     low = question.lower()
     found = [(match.start(), kind) for kind, asked in _ASKED if (match := asked.search(low))]

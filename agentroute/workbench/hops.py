@@ -14,6 +14,7 @@ from agentroute.workbench.passages import stem, stems
 _WORD = re.compile(r"[\w\u2019'-]+")
 _ASKED_FOR = re.compile(r"\b(?:which|what)((?: [a-z'-]+){1,4})", re.IGNORECASE)
 _THROUGH = re.compile(r"\b(?:director|performer|composer|husband|wife|father|mother)")
+_PERSON = re.compile(r"\b(?:born|died|[Hh]e|[Ss]he|[Hh]is|[Hh]er)\b")
 
 # How much each sign counts, in units of the rarity of one word that no other passage has.
 _LINKED = 6.0  # the passage is named near words of the question in one that was read before
@@ -103,18 +104,23 @@ class Reading:
             for number, text in enumerate(book.sentences[place]):
                 told = set(stems(text)) & wanted
                 fit = linked + _weigh(book, told) + _IN_TITLE * _weigh(book, in_title - told)
-                if title.lower() not in low and (kind == "name" or (kind == "person" and " " in title)):
+                if title.lower() not in low and (
+                    kind == "name" or (kind == "person" and self._is_somebody(place))
+                ):
                     worth = fit + _KIND * self._is_a(place, sort) + _FIRST * (number == 0)
                     best = max(best, (worth, title), key=lambda pair: pair[0])
                 for start, end, span in candidates(kind, text):
-                    if span.lower() in low:
+                    own = book.titled(span) if kind in ("name", "person") else None
+                    nobody = kind == "person" and own is not None and not self._is_somebody(own)
+                    if nobody or span.lower() in low:
                         continue
                     worth = fit + _NEAR * _near(book, text, start, end, wanted)
-                    own = book.titled(span) if kind in ("name", "person") else None
-                    if own is not None:
-                        worth += _TITLE + _KIND * self._is_a(own, sort)
+                    worth += 0.0 if own is None else _TITLE + _KIND * self._is_a(own, sort)
                     best = max(best, (worth, span), key=lambda pair: pair[0])
         return best[1] or None
+
+    def _is_somebody(self, place: int) -> bool:
+        return _PERSON.search(self.book.passages[place].text) is not None
 
     def _is_a(self, place: int, sort: Collection[str]) -> int:
         sentences = self.book.sentences[place]
@@ -131,7 +137,7 @@ def _weigh(book: Book, words: Collection[str]) -> float:
 
 
 def _near(book: Book, text: str, start: int, end: int, wanted: Collection[str]) -> float:
-    """Weigh the words of a question around a span: rarity / (1 + distance / 4), once on each side together."""
+    """Weigh the words of a question around a span: rarity / (1 + distance / 4), each once."""
     around = [(match.start(), match[0]) for match in _WORD.finditer(text)]
     before = [word for at, word in around if at < start][::-1]
     after = [word for at, word in around if at >= end]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from agentroute.types import Answer, Effort, Query, Step, StepEffort, Usage
+from agentroute.types import Answer, Effort, Query, Step, StepEffort, StepRole, Usage
 from agentroute.workbench.hops import Reading
-from agentroute.workbench.open_book import Book
-from agentroute.workbench.passages import MAX_CHARS, passages
+from agentroute.workbench.open_book import Book, tokens
+from agentroute.workbench.passages import MAX_CHARS
+from agentroute.workbench.shipped_reading import ShippedReading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,23 +50,26 @@ def answer(query: Query, effort: StepEffort) -> Answer:
     if len(query.text) > MAX_CHARS:
         return Answer(agent="", status="skipped", error="declined")
     began = time.monotonic()
-    reading = Reading(Book(query.context) if query.context else _shipped(), query.text)
+    reading: Reading | ShippedReading = (
+        Reading(Book(query.context), query.text) if query.context else ShippedReading(query.text)
+    )
+    passages = reading.book.passages
     history: list[dict[str, Any]] = [{"role": "user", "content": query.text}]
     steps: list[Step] = []
     observation = query.text
     while True:
-        role = "answer" if steps else "plan"
+        role: StepRole = "answer" if steps else "plan"
         wanted = effort(role=role, observation=observation, history=history)
         level = wanted if wanted in TIERS else "high"
         opened = reading.turn_to(TIERS[level].opens)
         said = reading.answer() or ""
         spent = Usage(
-            input_tokens=sum(reading.book.tokens(place) for place in opened), output_tokens=-(-len(said) // 4)
+            input_tokens=sum(tokens(passages[place]) for place in opened), output_tokens=-(-len(said) // 4)
         )
         steps.append(Step(role=role, requested=wanted, applied=level, text=said, usage=spent))
         if len(steps) >= TIERS[level].hops or not opened:
             break
-        titles = ", ".join(reading.book.passages[place].title for place in opened)
+        titles = ", ".join(passages[place].title for place in opened)
         observation = f"Read: {titles}. So far: {said or 'nothing'}"
         history.append({"role": "tool", "content": observation})
     usage = sum((step.usage for step in steps), Usage())
@@ -81,8 +84,3 @@ def answer(query: Query, effort: StepEffort) -> Answer:
         steps=tuple(steps),
         latency_s=time.monotonic() - began,
     )
-
-
-@lru_cache(maxsize=1)
-def _shipped() -> Book:
-    return Book(passages())

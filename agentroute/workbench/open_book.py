@@ -16,6 +16,18 @@ _K1, _B = 1.2, 0.75  # the usual constants of BM25
 _BRACKET = re.compile(r"\s*\([^)]*\)\s*$")
 
 
+def tokens(passage: Passage) -> int:
+    """Return what reading a passage takes: its characters over four.
+
+    Args:
+        passage: The passage, its title included.
+
+    Returns:
+        Tokens, as far as such a rule of thumb goes.
+    """
+    return -(-(len(passage.title) + len(passage.text)) // 4)
+
+
 class Book:
     """Some passages, ready to be searched.
 
@@ -52,11 +64,6 @@ class Book:
             More for a rarer one; for one that no passage has, as if one had it.
         """
         return self._rarity.get(word, math.log(1.0 + (len(self.passages) - 0.5) / 1.5))
-
-    def tokens(self, place: int) -> int:
-        """Return what reading a passage takes: its characters over four."""
-        passage = self.passages[place]
-        return -(-(len(passage.title) + len(passage.text)) // 4)
 
     def ranked(self, text: str) -> list[int]:
         """Rank the passages for a text: those that it names, in order, then by words in common (BM25).
