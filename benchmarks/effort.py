@@ -1,13 +1,13 @@
-"""How much effort is saved, and at what loss? Each bar on recorded levels, every seed with a split of its own.
+"""How much effort is saved, and at what loss? Bars on recorded levels, each seed with a split of its own.
 
     python benchmarks/effort.py --data DIR --json OUT [--sets a,b] [--seeds 0,1,2] [--pictures DIR]
         [--markdown OUT.md] [--if-any]
 
 DIR holds outcome folders. Each set is split, trained on and judged anew with every seed, through the same
-``train_effort`` and ``evaluate_effort`` as the commands ``agentroute effort train`` and ``evaluate``. Composed
-episodes chain five recorded steps of one set, of which all must be right; the steps of training and of judging
-share no question. Where DIR has questions with passages (``multihop_qa``), the local readers answer them first,
-at each of their levels, into a folder beside OUT.
+``train_effort`` and ``evaluate_effort`` as the commands ``agentroute effort train`` and ``evaluate``.
+Composed episodes chain five recorded steps of one set, of which all must be right; the steps of training and
+of judging share no question. Where DIR has questions with passages (``multihop_qa``), the local readers
+answer them first, at each of their levels, into a folder beside OUT.
 
 OUT is written after every training, so that a run can be stopped and goes on where it was.
 """
@@ -239,7 +239,7 @@ def _oracle(run: Record) -> float:
 
 
 def _within(run: Record, points: float) -> float:
-    """The most that any setting saves within the loss, on the judged steps: a bound for choosing the setting."""
+    """The most that any setting saves within the loss on the judged steps, which no honest choice knows."""
     return max([saved for saved, lost in run["frontier"] if lost <= points + 1e-9], default=0.0)
 
 

@@ -67,7 +67,8 @@ def test_a_run_goes_low_first_and_up_where_it_looks_unsure(router: Path, tmp_pat
 
         server._replies = reply
         (tmp_path / "team.yaml").write_text(
-            "version: 1\nagents:\n  - id: adder\n    kind: llm\n    description: Adds.\n    model: openai/gpt-5-mini\n"
+            "version: 1\nagents:\n  - id: adder\n    kind: llm\n    description: Adds.\n"
+            "    model: openai/gpt-5-mini\n"
             f"    api_base: {server.url}\n    effort: {{levels: [low, medium, high], default: high}}\n"
         )
         team = AgentRoute.from_yaml(tmp_path / "team.yaml", effort=router)

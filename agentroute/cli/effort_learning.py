@@ -15,9 +15,7 @@ from agentroute.errors import InputError
 
 Across = Annotated[
     bool,
-    typer.Option(
-        "--across", help="Make all agents one ladder, in the order of their price."
-    ),
+    typer.Option("--across", help="Make all agents one ladder, in the order of their price."),
 ]
 
 
@@ -148,4 +146,3 @@ def evaluate(
             json_file.write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n", "utf-8")
     if plot_file is not None:
         report.plot(plot_file)
-

@@ -294,7 +294,7 @@ def _reply(runs: Sequence[Outcome]) -> Reply:
     tokens = [run.output_tokens for run in runs if run.output_tokens is not None]
     return Reply(
         answer=(said.said or "") if said else "",
-        response=said.response if said else None,
+        response=(said.response or said.answer) if said else None,
         tokens=sum(tokens) / len(tokens) if tokens else None,
     )
 

@@ -98,7 +98,7 @@ class StepRouter:
         levels = levels_for(spec)
         if not levels:
             return None
-        view = StepView(text=observation, role=role, step=step, history=history)
+        view = _view(observation, role, step, history)
         if learned.choice.at is None or not view.text.strip():
             return clamp(levels[-1], limits, levels)
         at = _at(learned, chance)
@@ -141,7 +141,7 @@ class StepRouter:
             The next level, or ``None`` and whose answer to keep.
         """
         learned = self.plan_for(spec)
-        view = StepView(text=observation, role=role, step=step, history=history)
+        view = _view(observation, role, step, history)
         if learned is None or learned.choice.at is None or not tried or not view.text.strip():
             return Look(keep=len(tried) - 1)
         place = {rung.level: position for position, rung in enumerate(learned.ladder.rungs)}
@@ -260,6 +260,15 @@ def signs_for(
         vectors = embedder.embed([view.text])
     said = learned.words([view.text], vectors, numbered([view.task], learned.tasks)) + learned.mean
     return signs_of(view, said[0], replies)
+
+
+def _view(observation: str, role: StepRole, step: int, history: Sequence[dict[str, Any]]) -> StepView:
+    """Look at a step; where nothing came back, at the question."""
+    text = observation
+    if not text.strip():
+        asked = (message.get("content") for message in history if message.get("role") == "user")
+        text = next((content for content in asked if isinstance(content, str) and content.strip()), "")
+    return StepView(text=text, role=role, step=step, history=history)
 
 
 def _at(learned: LadderPlan, chance: float) -> int:

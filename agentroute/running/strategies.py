@@ -12,6 +12,7 @@ from agentroute.answers import vote
 from agentroute.errors import RegistryError
 from agentroute.running.faults import ClientError
 from agentroute.running.imports import check_path
+from agentroute.running.said import said
 from agentroute.running.threads import in_thread
 from agentroute.running.tools import Tool, load_tools
 from agentroute.types import (
@@ -229,10 +230,9 @@ class _Talk:
 
 
 def _tried(reply: ChatReply, level: Effort) -> Tried:
-    calls = "\n".join(f"{call.name}({call.arguments})" for call in reply.tool_calls)
     return Tried(
         level=level,
-        answer=calls or final_answer(reply.text),
+        answer=said(final_answer(reply.text), reply.tool_calls),
         response=reply.text,
         tokens=reply.usage.output_tokens,
     )

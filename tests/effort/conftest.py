@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from effort.ladder import make_ladder
 
 from agentroute.effort.step_router import StepRouter
 from agentroute.effort.train import EffortConfig
 from agentroute.effort.training import train_effort
-from effort.ladder import make_ladder
 
 QUICK = EffortConfig(trees=20)
 

@@ -1,4 +1,4 @@
-"""A small ladder to learn from: sums, some too long for little thought; answers that show when they are guesses."""
+"""A small ladder to learn from: sums, and answers that show when they are guesses."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from effort.ladder import AGENTS, LEVELS, make_ladder, write
 
 from agentroute.effort.ladders import ACROSS, find_ladders
 from agentroute.errors import InputError
 from agentroute.outcomes import OutcomeFolder
-from effort.ladder import AGENTS, LEVELS, make_ladder, write
 
 QUERY = {"id": "q", "text": "How many?"}
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort.conftest import QUICK
+from effort.ladder import LEVELS, make_ladder
 
 from agentroute.effort.ladders import Ladder, find_ladders
 from agentroute.effort.levels import rank
@@ -32,8 +34,6 @@ from agentroute.types import (
     StepRole,
     Tried,
 )
-from effort.conftest import QUICK
-from effort.ladder import LEVELS, make_ladder
 
 SPEC = AgentSpec(
     id="adder",

@@ -1,4 +1,4 @@
-"""Escalation inside a step: low first, a look at what came back, high only where needed, and both paid for."""
+"""Escalation inside a step: low first, a look, high only where needed, and both paid for."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_the_next_step_is_told_the_level_and_the_chance() -> None:
     agent = build_agent(spec, allow=["crew"])
     answer = await run_agent(agent, Query(text="why?"), FakeClient(reply), effort, Limits())
     assert answer.text == "done"
-    assert effort.looked[0] == ("nothing({})",)  # tool calls are looked at as text
+    assert effort.looked[0] == ("\u2192 nothing({})",)  # tool calls are looked at as text
     first, second = effort.selected
     assert (first["previous"], first["chance"]) == (None, 1.0)
     assert (second["previous"], second["chance"], second["step"]) == ("low", 0.5, 2)
