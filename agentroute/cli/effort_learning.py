@@ -30,7 +30,7 @@ def train(
     ] = 0.01,
     doubt: Annotated[
         float, typer.Option(help="Standard errors of the loss that are added to it.", min=0.0, max=9.0)
-    ] = 0.5,
+    ] = 1.0,
     price: Annotated[
         str | None, typer.Option(help="tokens, cost_usd, all_tokens, weight or highest.")
     ] = None,

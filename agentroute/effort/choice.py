@@ -67,8 +67,9 @@ def choose(
         lost = by_episode(top, episodes) - by_episode(found.score, episodes)
         error = float(lost.std() / max(1.0, len(lost)) ** 0.5)
         tried.append((float(lost.mean()), error, float(1.0 - found.spent(price).sum() / whole)))
+    smooth = _rising([loss for loss, _, _ in tried], [saved for _, _, saved in tried])
     within = [
-        n for n, (loss, error, saved) in enumerate(tried) if loss + doubt * error <= max_loss and saved > 0
+        n for n, (_, error, saved) in enumerate(tried) if smooth[n] + doubt * error <= max_loss and saved > 0
     ]
     if not within:
         return Choice(at=None, margin=0.0, loss=0.0, doubt=0.0, saved=0.0, tried=tuple(tried))
@@ -76,6 +77,23 @@ def choose(
     loss, error, saved = tried[best]
     at, margin, _ = walks[best]
     return Choice(at=at, margin=margin, loss=loss, doubt=error, saved=saved, tried=tuple(tried))
+
+
+def _rising(losses: Sequence[float], savings: Sequence[float]) -> Floats:
+    """Smooth losses so that whoever saves more loses no less; then nothing is chosen for its luck.
+
+    The pool-adjacent-violators algorithm (Ayer et al. 1955).
+    """
+    pools: list[list[float]] = []  # the mean loss and the size of each
+    order = np.argsort(savings, kind="stable")
+    for place in order.tolist():
+        pools.append([losses[place], 1.0])
+        while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
+            (one, many), (other, more) = pools[-2:]
+            pools[-2:] = [[(one * many + other * more) / (many + more), many + more]]
+    smooth = np.empty(len(losses))
+    smooth[order] = np.repeat([mean for mean, _ in pools], [int(count) for _, count in pools])
+    return smooth
 
 
 def by_episode(score: Floats, episodes: npt.NDArray[np.int64] | None) -> Floats:

@@ -52,7 +52,7 @@ class EffortConfig:
 
     seed: int = 0
     max_loss: float = 0.01
-    doubt: float = 0.5
+    doubt: float = 1.0
     price: str | None = None
     trees: int = TREES
 
