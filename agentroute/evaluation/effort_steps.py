@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentroute.evaluation.trajectories import Call, calls_of, said
+from agentroute.evaluation.trajectories import Call, calls_of
 from agentroute.outcomes import Outcome, QueryRecord
+from agentroute.running.said import said
 from agentroute.types import (
     AgentSpec,
     Answer,

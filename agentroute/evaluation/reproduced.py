@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from agentroute.answers import group_equal
 from agentroute.errors import InputError
-from agentroute.evaluation.trajectories import CALLS
+from agentroute.running.said import CALLS
 from agentroute.running.strategies import final_answer
 
 Judge = Callable[[str, str], bool]

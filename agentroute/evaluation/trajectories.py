@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentroute.outcomes import Outcome
+from agentroute.running.said import said
 from agentroute.types import (
     AgentSpec,
     ChatClient,
@@ -25,9 +25,6 @@ from agentroute.types import (
 
 KEPT_MESSAGES = 60
 """Messages of a history that the record of a step holds; of a longer one the middle is left out."""
-
-CALLS = "\u2192 "
-"""How a line begins that stands for a tool call, and hardly any line of a model does."""
 
 KEPT_CHARS = 4_000
 """Characters of a message that the record of a step holds."""
@@ -91,26 +88,6 @@ class Call:
             gap = {"role": "system", "content": f"[{len(kept) - 2 * half:,} messages left out]"}
             kept = [*kept[:half], gap, *kept[-half:]]
         return [_short(message) for message in kept]
-
-
-def said(text: str, calls: Sequence[ToolCall]) -> str:
-    """Write what came of a call as one text, alike for calls that are alike.
-
-    Args:
-        text: The words of a reply.
-        calls: Its tool calls.
-
-    Returns:
-        The words; where there are tool calls, a line for each instead, the keys of its arguments in order.
-    """
-    return "\n".join(f"{CALLS}{call.name}({_canonical(call.arguments)})" for call in calls) or text
-
-
-def _canonical(arguments: str) -> str:
-    try:
-        return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
-    except ValueError:
-        return arguments.strip()
 
 
 def _short(message: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.terms import Counted
 from agentroute.outcomes import OutcomeTable
+from agentroute.outcomes.split import folds
 from agentroute.routing.config import TrainConfig
 from agentroute.routing.fit import Fitted, Progress, fit_committee
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth
 from agentroute.routing.regress import Examples, fit_regression
 from agentroute.routing.runtime import NumpyGNN
-from agentroute.routing.split import folds
 from agentroute.routing.unfinished import Unfinished
 from agentroute.types import Embedder, Extractor
 

@@ -28,6 +28,7 @@ from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
 from agentroute.outcomes import OOS, OutcomeFolder, OutcomeTable
+from agentroute.outcomes.split import Split, folds, split_queries
 from agentroute.routing.calibration import Calibration
 from agentroute.routing.choose import Setting, best, settings
 from agentroute.routing.config import TrainConfig
@@ -43,7 +44,6 @@ from agentroute.routing.replay import answer_groups
 from agentroute.routing.router import ENCODER_FOLDER, GraphRouter, views_of
 from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.sets import AGENT_PRICE, set_settings
-from agentroute.routing.split import Split, folds, split_queries
 from agentroute.routing.unfinished import Unfinished
 from agentroute.routing.voices import fit_voices
 from agentroute.types import Embedder, Extractor

@@ -20,8 +20,9 @@ from agentroute.errors import InputError
 from agentroute.evaluation.effort_collect import EffortReport, collect_effort
 from agentroute.evaluation.effort_steps import kept_trajectories, steps_of
 from agentroute.evaluation.reproduced import reproduces
-from agentroute.evaluation.trajectories import KEPT_MESSAGES, Call, calls_of, said, with_calls
+from agentroute.evaluation.trajectories import KEPT_MESSAGES, Call, calls_of, with_calls
 from agentroute.outcomes import Outcome, OutcomeFolder, QueryRecord
+from agentroute.running.said import said
 from agentroute.testing import LoopbackServer
 from agentroute.types import EffortRange, Price, Query, ToolCall, Usage
 

@@ -15,13 +15,13 @@ from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import KNOWS
 from agentroute.knowledge.team import Team
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
+from agentroute.outcomes.split import folds
 from agentroute.registry import AgentRegistry
 from agentroute.routing import crossfit
 from agentroute.routing import train as training
 from agentroute.routing.choose import ROUNDS
 from agentroute.routing.config import TrainConfig
 from agentroute.routing.router import GraphRouter
-from agentroute.routing.split import folds
 from agentroute.routing.train import train
 from agentroute.types import Answer, Query
 
