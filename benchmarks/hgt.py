@@ -74,29 +74,35 @@ class NumpyHGT(NumpyGNN):
 
     def __init__(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> None:
         super().__init__(weights)
-        self._model = HGTRouterGNN(
-            GNNConfig(
-                embedding=weights["lin.answer.weight"].shape[1],
-                hidden_channels=len(weights["plain.bias"]),
-                num_layers=len(self._layers),
-                grown_layers=len(self._grown),
-            )
+        members, hidden, embedding = self._w["lin.answer.weight"].shape
+        shape = GNNConfig(
+            embedding=embedding,
+            hidden_channels=hidden,
+            num_layers=len(self._layers),
+            grown_layers=len(self._grown),
         )
-        self._model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-        self._model.eval()
+        self._models = [HGTRouterGNN(shape) for _ in range(members)]
+        for member, model in enumerate(self._models):
+            model.load_state_dict({name: torch.tensor(value[member]) for name, value in self._w.items()})
+            model.eval()
 
     def _passed(
         self, h: dict[str, Floats], batch: GraphBatch, layers: list[str], edges: tuple[EdgeType, ...]
     ) -> dict[str, Floats]:
         first = edges is BASE_TYPES
-        width = next(iter(h.values())).shape[1]
-        nothing = np.zeros((0, width), np.float32)
+        members, _, width = next(iter(h.values())).shape
+        nothing = np.zeros((members, 0, width), np.float32)
         kinds = BASE_NODES if first else NODE_TYPES
+        index = {kind: torch.from_numpy(np.ascontiguousarray(batch.edges[kind].index)) for kind in edges}
+        passed: list[dict[str, Tensor]] = []
         with torch.no_grad():
-            x = {kind: torch.from_numpy(np.ascontiguousarray(h.get(kind, nothing))) for kind in kinds}
-            for layer in self._model.conv if first else self._model.grown:
-                layer.edge_index = {
-                    kind: torch.from_numpy(np.ascontiguousarray(batch.edges[kind].index)) for kind in edges
+            for member, model in enumerate(self._models):
+                x = {
+                    kind: torch.from_numpy(np.ascontiguousarray(h.get(kind, nothing)[member]))
+                    for kind in kinds
                 }
-                x = layer(x)
-        return {kind: features.numpy() for kind, features in x.items()}
+                for layer in model.conv if first else model.grown:
+                    layer.edge_index = index
+                    x = layer(x)
+                passed.append(x)
+        return {kind: np.stack([x[kind].numpy() for x in passed]) for kind in kinds}

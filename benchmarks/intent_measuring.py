@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from agentroute.evaluation.set_report import SetReport
 from agentroute.evaluation.sets import WIDER, Sets, evaluate_sets, figures_of
 from agentroute.knowledge.cache import CachedEmbedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
+from agentroute.outcomes.jsonl import Problems
+from agentroute.outcomes.utterances import UtteranceFolder
 from agentroute.routing.choose import cluster_of
 from agentroute.routing.fit import TrainConfig
 from agentroute.routing.growth import BATCH
@@ -37,7 +39,7 @@ Mask = npt.NDArray[np.bool_]
 TCAR_SIZE = 1.37
 """Agents in a set of TCAndon-Router, in the mean (arXiv 2601.04544)."""
 
-SIZES: Mapping[str, float | None] = {UNBOUNDED: None, f"size <= {TCAR_SIZE:g}": TCAR_SIZE, "size 1": 1.0}
+SIZES: Mapping[str, float | None] = {UNBOUNDED: None, f"size <= {TCAR_SIZE:g}": TCAR_SIZE}
 """How large sets may be in the mean, by what that is called."""
 
 TIMED = 100
@@ -96,6 +98,15 @@ class Exam:
         """Tell which queries some of these agents fit, and nobody else. Shapes: ``(queries,)``."""
         among = np.isin(self.table.agent_ids, agents)
         return np.asarray(self.fits[:, among].any(axis=1) & ~self.fits[:, ~among].any(axis=1))
+
+
+def without_history(folder: UtteranceFolder) -> UtteranceFolder:
+    """Return the same utterances as if nothing had been said before."""
+    alone = {
+        name: replace(record, query=replace(record.query, history=()))
+        for name, record in folder.queries.items()
+    }
+    return UtteranceFolder(folder.path, folder.registry, alone, Problems())
 
 
 def fitting(table: OutcomeTable) -> Mask:
@@ -181,7 +192,14 @@ def with_encoder(router: GraphRouter, embedder: Embedder) -> GraphRouter:
     )
 
 
-def measure(exam: Exam, config: TrainConfig, embedder: str | Embedder, tune: bool, tell: Progress) -> Record:
+def measure(
+    exam: Exam,
+    config: TrainConfig,
+    embedder: str | Embedder,
+    tune: bool,
+    tell: Progress,
+    more: Callable[[GraphRouter, Exam], Record] = lambda router, exam: {},
+) -> Record:
     """Train, time ``route()``, and evaluate the sets at each of ``SIZES``.
 
     Args:
@@ -190,6 +208,7 @@ def measure(exam: Exam, config: TrainConfig, embedder: str | Embedder, tune: boo
         embedder: As for ``train``.
         tune: Whether to tune the encoder.
         tell: Called as the work goes on.
+        more: Measures what else is wanted of the router.
 
     Returns:
         Plain data: the figures, and what they are made of query by query.
@@ -219,6 +238,7 @@ def measure(exam: Exam, config: TrainConfig, embedder: str | Embedder, tune: boo
             },
             "route_ms": speed,
             "ways": ways,
+            **more(router, exam),
             "unseen": _unseen(exam, unseen, per_query[UNBOUNDED]["place"]),
             "per_query": {
                 "cluster": exam.clusters.tolist(),
@@ -255,6 +275,7 @@ def _held(
     return report, {
         "place": places(bounded.setting.calibration(views), fits),
         "size": sets.members.sum(axis=1).tolist(),
+        "full": sets.unrefused.sum(axis=1).tolist(),
         "recall": _rounded((sets.members & fits).sum(axis=1) / labels),
         "meant": _rounded((sets.unrefused & fits).sum(axis=1) / labels),
     }

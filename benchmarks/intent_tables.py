@@ -21,6 +21,9 @@ from agentroute.evaluation.set_report import RIVALS
 CURVE = "curve"
 """The training without some agents, among the changes."""
 
+DEAF = "no history"
+"""The training on utterances without their earlier turns, among the changes."""
+
 TRAINED = "trained"
 """The whole router, which learned from all utterances of the newcomers, among the steps."""
 
@@ -71,9 +74,12 @@ def summarize(runs: Sequence[Record]) -> dict[str, Record]:
         mine = sorted((run for run in runs if run["set"] == name), key=lambda run: run["seed"])
         whole = [run for run in mine if run["change"] == WHOLE]
         curve = [run for run in mine if run["change"] == CURVE]
+        deaf = [run for run in mine if run["change"] == DEAF]
         found[name] = {}
         if whole:
             found[name] |= _over_whole(whole)
+        if deaf:
+            found[name][DEAF] = _over_whole(deaf)
         if curve:
             found[name][CURVE] = _over_curve(curve, {run["seed"]: run for run in whole})
     return found
@@ -98,6 +104,8 @@ def _over_whole(runs: Sequence[Record]) -> Record:
         "ways": ways,
         "rankings": {name: mean(found) for name, found in rivals.items()},
         "verdicts": dict(Counter(report["verdict"] for report in reports)),
+        "pleading": _pleading(runs),
+        "crowd": _crowd(runs),
         "unseen": _over_unseen([run for run in runs if run["unseen"]]),
         "seconds": {part: mean([run["seconds"][part] for run in runs]) for part in ("train", "evaluate")},
         "route_ms": {
@@ -105,6 +113,23 @@ def _over_whole(runs: Sequence[Record]) -> Record:
             "each": [run["route_ms"] for run in runs],
         },
     }
+
+
+def _pleading(runs: Sequence[Record]) -> Record:
+    found = [run["pleading"] for run in runs if "pleading" in run]
+    return {
+        card: {way: mean([one[card][way] for one in found]) for way in found[0][card]}
+        for card in (found[0] if found else {})
+    }
+
+
+def _crowd(runs: Sequence[Record]) -> Record:
+    found = [run["crowd"] for run in runs if "crowd" in run]
+    if not found:
+        return {}
+    shares = {name: mean([one[name] for one in found]) for name in ("recall", "fitting")}
+    times = {part: mean([one["route_ms"][part] for one in found]) for part in ("p50", "p95")}
+    return {**{name: found[0][name] for name in ("agents", "queries")}, **shares, **times}
 
 
 def _figures(found: Record, way: str) -> dict[str, Part]:
@@ -116,6 +141,7 @@ def _figures(found: Record, way: str) -> dict[str, Part]:
         "top1": (one["place"] == 1, known),
         "set_recall": (one["recall"], known),
         "unrefused_recall": (one["meant"], known),
+        "unrefused_size": (one["full"], np.ones(len(known), bool)),
         "in_scope_loss": (one["meant"] - one["recall"], known),
         "mean_set_size": (one["size"], given),
         "oos_recall": (~given, ~known),
@@ -221,10 +247,14 @@ def markdown(summary: Mapping[str, Record], failed: Sequence[Record], command: s
     whole = {name: one for name, one in summary.items() if "ways" in one}
     if whole:
         parts += [_sets(whole, command), _rankings(whole, command)]
+    if deaf := {name: one for name, one in whole.items() if DEAF in one}:
+        parts.append(_histories(deaf, f"{command} --history"))
     if unseen := {name: one["unseen"] for name, one in whole.items() if one["unseen"]}:
         parts.append(_never_seen(unseen, command))
     if curves := {name: one[CURVE] for name, one in summary.items() if CURVE in one}:
         parts.append(_onboarding(curves, f"{command} --curve"))
+    if stressed := {name: one for name, one in whole.items() if one["crowd"]}:
+        parts += [_pleas(stressed, f"{command} --stress"), _crowds(stressed, f"{command} --stress")]
     if whole:
         parts.append(_times(whole, command))
     return page([*parts, *not_measured(failed)])
@@ -235,6 +265,7 @@ _SHOWN = (
     "mean_set_size",
     "set_recall",
     "unrefused_recall",
+    "unrefused_size",
     "in_scope_loss",
     "oos_recall",
     "oos_precision",
@@ -257,6 +288,7 @@ def _sets(summary: Mapping[str, Record], command: str) -> str:
         "mean size",
         "set recall",
         "with none refused",
+        "mean size then",
         "lost by refusing",
     )
     note = (
@@ -269,6 +301,21 @@ def _sets(summary: Mapping[str, Record], command: str) -> str:
     )
     header = (*header, "oos recall", "oos precision", "TCAR")
     return section("Sets", header, rows, note, command)
+
+
+_HEARD = ("top1", "set_recall", "unrefused_recall", "mean_set_size")
+
+
+def _histories(summary: Mapping[str, Record], command: str) -> str:
+    rows = []
+    for name, one in summary.items():
+        for what, run in (("with them", one), ("without", one[DEAF])):
+            for way, found in run["ways"].items():
+                if "error" not in found:
+                    rows.append([name, what, way, *(_figure(found[figure]) for figure in _HEARD)])
+    note = "The same utterances, trained on and judged with their last two earlier turns, and without any."
+    header = ("utterances", "earlier turns", "bound", "top-1", "set recall", "with none refused", "mean size")
+    return section("Earlier turns", header, rows, note, command)
 
 
 def _rankings(summary: Mapping[str, Record], command: str) -> str:
@@ -344,6 +391,40 @@ def _how(step: str, given: float | None) -> str:
         return "trained with them"
     fewer = f" ({given:.0f} there)" if given < int(step) else ""
     return f"{step} examples{fewer}"
+
+
+def _pleas(summary: Mapping[str, Record], command: str) -> str:
+    rows = [
+        [name, card, *(_share(found[way]) for way in ("as it is", "damped"))]
+        for name, one in summary.items()
+        for card, found in one["pleading"].items()
+    ]
+    note = (
+        "A newcomer joins whose card says nothing of what it can do. Share of the held-out queries on which "
+        "it is ranked first, when its card is read as it is, and as routers read it: without what pleads, "
+        "and with few of many keywords."
+    )
+    header = ("utterances", "card", "takes, read as it is", "takes, damped")
+    return section("Cards that plead", header, rows, note, command)
+
+
+def _crowds(summary: Mapping[str, Record], command: str) -> str:
+    rows = [
+        [
+            name,
+            f"{one['crowd']['agents']:,}",
+            f"{one['crowd']['queries']:,}",
+            *(_share(one["crowd"][figure]) for figure in ("recall", "fitting")),
+            *(f"{one['crowd'][part]:.1f}" for part in ("p50", "p95")),
+        ]
+        for name, one in summary.items()
+    ]
+    note = (
+        "The agents among made-up ones, half of which vary a real card. Kept: the best-ranked of all is on "
+        "the shortlist; fitting kept: one that fits is. `route()` is timed with the vectors at hand."
+    )
+    header = ("utterances", "agents", "queries", "kept", "fitting kept", "route() p50 ms", "p95 ms")
+    return section("Ten thousand agents", header, rows, note, command)
 
 
 def _times(summary: Mapping[str, Record], command: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from agentroute.cli.options import (
 )
 from agentroute.cli.output import plain, print_json
 
+if TYPE_CHECKING:
+    from agentroute.explaining import Explanation
+
 
 def explain(
     query: Question,
@@ -39,11 +42,18 @@ def explain(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Draw the knowledge graph here.", metavar="FILE")
     ] = None,
+    in_words: Annotated[
+        bool,
+        typer.Option("--in-words", help="Let the registry's refining model retell it; that costs a call."),
+    ] = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Say why these agents would be asked, check the reasons by changing them, and ask nobody."""
+    import asyncio
+
     from agentroute.explaining import explain as explained
+    from agentroute.explaining import retell
     from agentroute.pipeline import AgentRoute
     from agentroute.running.question import read_question
     from agentroute.types import Limits
@@ -64,6 +74,15 @@ def explain(
         texts = {row.query.id: row.query.text for row in rows if row.query.id is not None}
     asked, _ = read_question(query)
     found = explained(team.router, asked, team.agents, limits=team.limits, past=past, texts=texts, seed=seed)
+    if in_words:
+        from agentroute.running.budget import MeteredClient
+        from agentroute.running.client import LiteLLMClient
+
+        async def told() -> Explanation:
+            async with LiteLLMClient() as client:
+                return await retell(found, MeteredClient(client, team.limits), team.registry.refiner)
+
+        found = asyncio.run(told())
     if picture is not None:
         found.picture(picture)
     if as_json:

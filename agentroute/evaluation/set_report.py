@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FIGURES = (
     *("top1", "set_precision", "set_recall", "set_f1", "jaccard", "mean_set_size", "conflicts"),
-    *("oos_recall", "oos_precision", "in_scope_loss"),
+    *("oos_recall", "oos_precision", "in_scope_loss", "unrefused_recall", "unrefused_size"),
 )
 """What a report says of sets; each has its interval."""
 
@@ -53,6 +53,9 @@ class SetReport:
         oos_precision: Share of the queries refused that no agent fits.
         in_scope_loss: Set recall that refusing costs, 0 to 1: that of the same sets with none refused, less
             that of those given.
+        unrefused_recall: Set recall of the same sets with none refused: what a router that cannot say that
+            none fits would have, such as TCAndon-Router.
+        unrefused_size: Agents in a set when none is refused, over all queries.
         intervals: The 95% bootstrap interval of each figure.
         baselines: Rankings to beat, by name; ``None`` where one cannot be computed.
         verdict: ``deploy`` or ``no gain: keep NAME``.
@@ -75,6 +78,8 @@ class SetReport:
     oos_recall: float | None
     oos_precision: float | None
     in_scope_loss: float
+    unrefused_recall: float
+    unrefused_size: float
     intervals: Mapping[str, Interval | None]
     baselines: Mapping[str, Rival | None]
     verdict: str
@@ -105,7 +110,7 @@ class SetReport:
         figures = _table(f"{self.data}: {self.n_queries:,} queries, {len(self.agents)} agents", "sets", "95%")
         for name in FIGURES:
             value, interval = getattr(self, name), self.intervals[name]
-            show = _size if name == "mean_set_size" else share
+            show = _size if name in ("mean_set_size", "unrefused_size") else share
             ends = "" if interval is None else f"{show(interval[0])}-{show(interval[1])}"
             figures.add_row(_named(name), "-" if value is None else show(value), ends)
         ranking = _table("the best-ranked agent fits", "top1", "95%", "agentroute leads by points, 95%")

@@ -18,10 +18,12 @@ from agentroute.evaluation.collection import Progress
 from agentroute.evaluation.compare import left_out_of_training
 from agentroute.evaluation.set_report import FIGURES, RIVALS, Interval, SetReport
 from agentroute.evaluation.verdict import Rival, decide_sets
+from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import learned_scores
 from agentroute.routing.choose import cluster_of
+from agentroute.routing.deciding import EXACT, SHORTLIST
 from agentroute.routing.growth import BATCH
 from agentroute.routing.policy import Mask, View
 from agentroute.routing.router import GraphRouter
@@ -49,7 +51,8 @@ def evaluate_sets(
         router: The router, or its folder.
         folder: The utterances, or their folder.
         seed: For the bootstrap.
-        max_set_size: Agents in a set, at most in the mean over the sets given on these queries.
+        max_set_size: Agents in a set, at most in the mean: over the sets given on these queries, and over
+            those of all queries, so that refusing many does not make room for larger sets.
         without: Agents to leave out, with the utterances that only they fit.
         progress: Called as the work goes on.
 
@@ -165,9 +168,10 @@ class Sets:
 
     @property
     def calls(self) -> npt.NDArray[np.int64]:
-        """Agents in each set that was given; a single 0 where none was. Shapes: ``(sets,)``."""
-        size = self.members.sum(axis=1)
-        return np.asarray(size[size > 0] if size.any() else np.zeros(1, np.int64))
+        """Agents in each set given, or in all if these are larger in the mean. Shapes: ``(sets,)``."""
+        given, every = self.members.sum(axis=1), self.unrefused.sum(axis=1)
+        given = given[given > 0]
+        return np.asarray(given if len(given) and given.mean() > every.mean() else every)
 
     @property
     def cost_usd(self) -> npt.NDArray[np.float64]:
@@ -206,6 +210,8 @@ def figures_of(sets: Sets, fits: Mask) -> dict[str, Part]:
         # Where every query has an agent that fits, nothing can be learned from who was refused.
         "oos_precision": (oos, refused & oos.any()),
         "in_scope_loss": ((meant - shared) / right, known),
+        "unrefused_recall": (meant / right, known),
+        "unrefused_size": (sets.unrefused.sum(axis=1), np.ones(len(fits), bool)),
     }
     return {name: (np.where(counts, value, 0.0), counts) for name, (value, counts) in found.items()}
 
@@ -229,7 +235,7 @@ def _score(
         tell("evaluating", start, len(queries))
         some = queries[start : start + BATCH]
         graphs = builder.build(some)
-        views.append(router.views(graphs))
+        views.append(_narrowed(router.views(graphs), builder, some))
         vectors = np.stack([graph.x["query"][0, :dim] for graph in graphs])
         scores = learned_scores(router, some, vectors, columns) if columns else {}
         ranked = {name: None if s is None else here[s.argmax(axis=1)] for name, s in scores.items()}
@@ -242,6 +248,19 @@ def _score(
     tell("evaluating", len(queries), len(queries))
     whole = {name: None if parts is None else np.concatenate(parts) for name, parts in best.items()}
     return np.concatenate(views, axis=1), whole
+
+
+NEVER = -1e6
+"""Log-odds of an agent that ``route()`` does not look at."""
+
+
+def _narrowed(views: Floats, builder: GraphBuilder, queries: Sequence[Query]) -> Floats:
+    """Leave out whom ``route()`` leaves out of a large team; the scores of the others stay as they are."""
+    if views.shape[2] > EXACT:
+        for row, query in enumerate(queries):
+            left = np.setdiff1d(np.arange(views.shape[2]), builder.shortlist(query, SHORTLIST))
+            views[:, row, left] = NEVER
+    return views
 
 
 def _judge(

@@ -2,5 +2,6 @@
 
 from agentroute.explaining.explanation import Explanation
 from agentroute.explaining.gather import explain
+from agentroute.explaining.retelling import retell
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "explain", "retell"]

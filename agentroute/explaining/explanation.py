@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentroute.errors import InputError
-from agentroute.types import RoutingDecision, from_plain, to_plain
+from agentroute.types import RoutingDecision, Usage, from_plain, to_plain
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -196,6 +196,23 @@ class Deletion:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Retold:
+    """What a model made of an explanation. It is no cause of the decision, and nobody checked it.
+
+    Args:
+        model: Who said it.
+        text: Its words.
+        usage: What they cost.
+        causal: Always false: for programs that read the JSON.
+    """
+
+    model: str
+    text: str
+    usage: Usage
+    causal: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
     """Why the agents of a first round were chosen.
 
@@ -213,6 +230,7 @@ class Explanation:
         tip: The smallest of these changes by which somebody else is asked first; ``None`` when none does.
         deletion: Whether the words named for the first choice matter; ``None`` when it could not be tested.
         notes: What a reader has to know.
+        retold: The same in a model's words; ``None`` where none was asked.
         graph: The knowledge graph, for ``picture``; it is no part of the JSON.
     """
 
@@ -228,6 +246,7 @@ class Explanation:
     tip: Change | None
     deletion: Deletion | None
     notes: tuple[str, ...] = ()
+    retold: Retold | None = None
     graph: Any = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:

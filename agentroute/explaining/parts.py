@@ -32,7 +32,9 @@ def belief(case: Case) -> Floats:
     """
     router = case.router
     assert isinstance(router, GraphRouter)
-    network = np.asarray(router.weights["belief"], np.float64)
+    # One row for each member of a committee: its log-odds are their mean, and so is what they believe.
+    believed = np.asarray(router.weights["belief"], np.float64).reshape(-1, 4)
+    network: Floats = believed.mean(axis=0)
     trust = router.setting.calibration.trust
     halfway = (_PLAIN[1] + network) / 2.0
     mixed = (*_PLAIN, halfway, network)[trust]
@@ -60,16 +62,21 @@ def parts(case: Case) -> list[tuple[Part, ...]]:
             for s in scores
         ]
     calibration = router.setting.calibration
-    said = calibration.scale * belief(case) * case.graph.suits[:, : len(NAMES)]
-    # What the record does not say, the network adds; where it has no say, nothing but rounding is left.
-    rest = scores - calibration.shift - said.sum(axis=1)
     known = case.graph.suits[:, ESTIMATES_DIM - 1] > 0
+    # A newcomer is known to the network alone, whose scale may be another.
+    ours = known | (calibration.trust == VIEWS - 1)
+    scale, shift = np.where(
+        ours, np.array([[calibration.scale], [calibration.shift]]), np.array(calibration.network)[:, None]
+    )
+    said = scale[:, None] * belief(case) * case.graph.suits[:, : len(NAMES)]
+    # What the record does not say, the network adds; where it has no say, nothing but rounding is left.
+    rest = scores - shift - said.sum(axis=1)
     silent = known & (calibration.trust < VIEWS - 2)
     found = []
-    for row, network, quiet in zip(said, rest, silent, strict=True):
+    for row, network, quiet, moved in zip(said, rest, silent, shift.tolist(), strict=True):
         named = [Part(name=name, log_odds=float(value)) for name, value in zip(NAMES, row, strict=True)]
         named.append(Part(name="network", log_odds=0.0 if quiet else float(network)))
-        found.append((*named, Part(name="calibration", log_odds=float(calibration.shift))))
+        found.append((*named, Part(name="calibration", log_odds=moved)))
     return found
 
 

@@ -18,7 +18,7 @@ _PARTS = {
     "words": "the words of the question",
     "network": "the network's correction",
     "likeness": "likeness of its description and examples",
-    "calibration": "calibration, the same for all",
+    "calibration": "calibration",
 }
 
 
@@ -45,6 +45,9 @@ def tell(explanation: Explanation) -> Iterator[str]:
     yield from _tipped(explanation)
     yield from _tested(explanation)
     yield from (f"Note: {note}." for note in explanation.notes)
+    if (told := explanation.retold) is not None:
+        yield f"In words, by {told.model}, who read the above. Not a cause of the decision, and not checked:"
+        yield from (f"  {line}" for line in told.text.splitlines() if line.strip())
 
 
 def _decided(explanation: Explanation) -> Iterator[str]:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from agentroute.explaining.explanation import Word
-from agentroute.knowledge.regression import Regression, Term, Vocabulary, located, spans
+from agentroute.knowledge.regression import Regression
+from agentroute.knowledge.terms import TURN, Term, Vocabulary, located, spans
 
 MOST_WORDS = 60
 """Words of a question that an explanation lists."""
@@ -50,8 +51,8 @@ def spoken(regression: Regression, text: str, question: str, columns: Sequence[i
 
     Args:
         regression: What words say of each agent.
-        text: What was read: earlier turns, then the question.
-        question: The end of it.
+        text: What was read: the question, then earlier turns.
+        question: The beginning of it.
         columns: The agents, by their columns.
 
     Returns:
@@ -73,9 +74,8 @@ def spoken(regression: Regression, text: str, question: str, columns: Sequence[i
             by_token[part.start : part.stop] += adds[place[term.code]] / (
                 count[term.code] * len(parts) * len(part)
             )
-    begins = len(text) - len(question)
-    ours = [i for i, (start, _) in enumerate(tokens) if start >= begins]
-    earlier = by_token[: ours[0] if ours else len(tokens)].sum(0)
+    ours = [i for i, (start, _) in enumerate(tokens) if start < len(question)]
+    earlier = by_token[len(ours) :].sum(0)
     order = {word: i for i, word in enumerate(dict.fromkeys(_token(text, tokens[i]) for i in ours))}
     points = np.zeros((len(order), len(columns)))
     for i in ours:
@@ -136,8 +136,10 @@ def _token(text: str, span: tuple[int, int]) -> str:
 
 def _clear(term: Term, text: str, tokens: Sequence[tuple[int, int]]) -> str:
     """Write a term for a person, with the digits that stand in the text."""
-    shown = []
+    shown, earlier = [], term.text.startswith(TURN)
+    plain = term.text.removeprefix(TURN)
     for part in term.parts:
-        name = len(term.parts) > 1 and term.text.split(" ")[0 if part is term.parts[0] else -1] == "A"
+        name = len(term.parts) > 1 and plain.split(" ")[0 if part is term.parts[0] else -1] == "A"
         shown.append("^" if not len(part) else "NAME" if name else _token(text, tokens[part.start]))
-    return (" ... " if " * " in term.text else " ").join(shown)
+    joined = (" ... " if " * " in plain else " ").join(shown)
+    return f"{TURN}{joined}" if earlier else joined

@@ -28,6 +28,7 @@ from agentroute.knowledge.graph import (
 from agentroute.knowledge.grow import ANSWER_EXTRA, ANSWER_TEXT_LIMIT, grow
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, entity_key
 from agentroute.knowledge.team import AGENT_EXTRA, Team
+from agentroute.knowledge.terms import EARLIER
 from agentroute.types import Answer, Embedder, Entity, Extractor, Query, Relation
 
 ENTITY_KINDS = ("name", "number", "date", "quote", "term", "task")
@@ -253,8 +254,12 @@ class GraphBuilder:
 
 
 def query_text(query: Query) -> str:
-    """Return the text that stands for a query: its last two earlier turns, then the question."""
-    return "\n".join((*(turn.text for turn in query.history[-2:]), query.text))
+    """Return the text that stands for a query: the question, then the two turns before it, last one first.
+
+    An encoder that reads so many words and no more reads the question whole. ``terms.EARLIER`` tells the
+    turns apart.
+    """
+    return EARLIER.join((query.text, *(turn.text for turn in reversed(query.history[-2:]))))
 
 
 def _plain_query(query: Query, entities: int) -> Floats:

@@ -127,6 +127,11 @@ class PackedGraphs:
         """How many agents the first graph has; of one team, all have as many."""
         return int(self._count["agent"][0])
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether anybody answers in any of them."""
+        return bool(self._count["answer"].any())
+
     def nodes(self, rows: Indices) -> dict[str, Indices]:
         """Return where the nodes of some graphs stand among those of all, answers left out.
 

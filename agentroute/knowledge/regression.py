@@ -7,124 +7,19 @@ from one that looks things up, whoever is compared.
 
 from __future__ import annotations
 
-import re
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import islice, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int64]
-Terms = npt.NDArray[np.uint32]
-
-TEXT_LIMIT = 20_000
-"""Characters of a question that are read."""
-
-SEEN_IN = 2
-"""Questions that a term must stand in to be remembered."""
+from agentroute.knowledge.terms import Floats, Indices, Terms, Vocabulary
 
 # How far each kind of feature is trusted beside the words: the square roots of their shares in the kernel.
 VECTOR = 0.2**0.5
 TASK = 0.3**0.5
 CONSTANT = 0.1**0.5
-
-FORM_LENGTH = 40
-"""Tokens whose order is looked at."""
-
-GAP = 4
-"""Tokens that may stand between the two of a pair, at most."""
-
-_ENDS = frozenset(".?!:")
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_DIGIT = re.compile(r"\d")
-
-
-class Sparse(NamedTuple):
-    """Rows of a matrix with few entries.
-
-    Args:
-        starts: Where each row begins, and where the last one ends. Shapes: ``(rows + 1,)``.
-        columns: Shapes: ``(entries,)``.
-        values: Shapes: ``(entries,)``.
-    """
-
-    starts: Indices
-    columns: Indices
-    values: Floats
-
-    def __matmul__(self, table: Floats) -> Floats:
-        """Multiply by a matrix. Shapes: ``(columns, n)`` to ``(rows, n)``."""
-        parts = table[self.columns] * self.values[:, None]
-        total = np.zeros((len(self.starts) - 1, table.shape[1]), np.float32)
-        some = np.flatnonzero(np.diff(self.starts))
-        if len(some):
-            total[some] = np.add.reduceat(parts, self.starts[some], axis=0)
-        return total
-
-
-@dataclass(frozen=True, eq=False)
-class Vocabulary:
-    """The terms of some questions, by their hashes: words, and skip-grams of their form.
-
-    Digits are all alike, and in the form so are names. Skip-grams are the pairs of words that stand near each
-    other (Guthrie et al. 2006).
-
-    Args:
-        terms: Hashes, ascending. Shapes: ``(terms,)``.
-        rarity: The inverse document frequency of each. Shapes: ``(terms,)``.
-    """
-
-    terms: Terms
-    rarity: Floats
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> Vocabulary:
-        """Collect the terms that several texts share.
-
-        Args:
-            texts: Questions.
-
-        Returns:
-            Their vocabulary.
-        """
-        count = Counter(term for text in texts for term in _terms(text))
-        kept = sorted(term for term, seen in count.items() if seen >= SEEN_IN)
-        seen = np.array([count[term] for term in kept], np.float64)
-        rarity = np.log((1.0 + len(texts)) / (1.0 + seen)) + 1.0
-        return cls(terms=np.array(kept, np.uint32), rarity=rarity.astype(np.float32))
-
-    def __call__(self, texts: Sequence[str]) -> Sparse:
-        """Weigh the terms of texts: (1 + log count) x rarity, rows of unit length (Salton & Buckley 1988).
-
-        Args:
-            texts: Questions.
-
-        Returns:
-            One row per text, one column per term.
-        """
-        columns: list[Indices] = []
-        values: list[Floats] = []
-        for text in texts:
-            found = _terms(text)
-            hashes = np.fromiter(found, np.uint32, len(found))
-            place = np.minimum(np.searchsorted(self.terms, hashes), max(len(self.terms) - 1, 0))
-            known = self.terms[place] == hashes if len(self.terms) else np.zeros(len(hashes), bool)
-            count = np.fromiter(found.values(), np.float32, len(found))[known]
-            value = (1.0 + np.log(count)) * self.rarity[place[known]]
-            columns.append(place[known])
-            values.append(value / max(float(np.linalg.norm(value)), 1e-12))
-        starts = np.concatenate([[0], np.cumsum([len(part) for part in columns])]).astype(np.int64)
-        nothing = [np.zeros(0)]
-        return Sparse(
-            starts,
-            np.concatenate(columns or nothing).astype(np.int64),
-            np.concatenate(values or nothing).astype(np.float32),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,53 +79,6 @@ class Regression:
         if not any(name in arrays for name in names):
             return None
         return cls(**{name: arrays[name] for name in names})
-
-
-class Term(NamedTuple):
-    """A term of a text, and where it stands.
-
-    Args:
-        text: As it is hashed: a word; ``a b`` for two words beside each other, ``a * b`` for two with others
-            between, where ``A`` is a name and nothing the start of the text.
-        code: The hash.
-        parts: The tokens behind each of its parts; of a word there is one part.
-    """
-
-    text: str
-    code: int
-    parts: tuple[range, ...]
-
-
-def spans(text: str) -> list[tuple[int, int]]:
-    """Return where the tokens of a text begin and end: words, and marks that are no spaces."""
-    return [match.span() for match in _TOKEN.finditer(_DIGIT.sub("0", text[:TEXT_LIMIT]))]
-
-
-def located(text: str) -> list[Term]:
-    """Return the terms of a text, and where they stand among its ``spans``.
-
-    Args:
-        text: A question.
-
-    Returns:
-        Every time that a term occurs, words first.
-    """
-    tokens = _TOKEN.findall(_DIGIT.sub("0", text[:TEXT_LIMIT]))
-    found: list[tuple[str, tuple[range, ...]]] = [
-        (token.casefold(), (range(i, i + 1),)) for i, token in enumerate(tokens)
-    ]
-    form = _placed(tokens)
-    for i, (one, here) in enumerate(form):
-        for gap, (other, there) in enumerate(form[i + 1 : i + 2 + GAP]):
-            found.append((f"{one} * {other}" if gap else f"{one} {other}", (here, there)))
-    return [Term(term, _code(term), parts) for term, parts in found]
-
-
-def _placed(tokens: Sequence[str]) -> list[tuple[str, range]]:
-    """Return the form, the start of the text first, and the tokens behind each of its parts."""
-    form = [*islice(_form(tokens), FORM_LENGTH + 1), (len(tokens), "")]
-    parts = [(word, range(start, end)) for (start, word), (end, _) in pairwise(form)]
-    return [("", range(0)), *parts[:FORM_LENGTH]]
 
 
 RIDGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -301,30 +149,3 @@ def _dual(kernel: npt.NDArray[np.float64], aim: npt.NDArray[np.float64]) -> npt.
 def _beside(table: Floats, settled: int, lead: npt.NDArray[np.float64]) -> Floats:
     column = table[:, :settled].mean(axis=1) + lead
     return np.concatenate([table, column[:, None].astype(np.float32)], axis=1)
-
-
-def _terms(text: str) -> Counter[int]:
-    tokens = _TOKEN.findall(_DIGIT.sub("0", text[:TEXT_LIMIT]))
-    form = ["", *(word for _, word in islice(_form(tokens), FORM_LENGTH))]
-    terms = [token.casefold() for token in tokens]
-    terms += [f"{a} {b}" for a, b in pairwise(form)]
-    terms += [f"{a} * {b}" for i, a in enumerate(form) for b in form[i + 2 : i + 2 + GAP]]
-    return Counter(_code(term) for term in terms)
-
-
-def _code(term: str) -> int:
-    # CRC-32 is the same in every process and on every machine; among 50,000 terms it mixes up one or none.
-    return zlib.crc32(term.encode("utf-8", "surrogatepass"))
-
-
-def _form(tokens: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Say the same with every name alike: "Is the Swift Apology longer" has the form "is the A longer".
-
-    Beside each part stands the position of its first token.
-    """
-    begins, named = True, False
-    for i, token in enumerate(tokens):
-        name = token[0].isupper() and not begins
-        if not (name and named):
-            yield i, "A" if name else token.casefold()
-        begins, named = token in _ENDS, name

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.knowledge.record import entity_key
+from agentroute.registry.cards import sober
 from agentroute.types import EFFORTS, AgentSpec, Embedder
 
 AGENT_KINDS = ("llm", "function", "runnable", "recorded")
@@ -61,24 +62,28 @@ class Team:
         )
 
     @classmethod
-    def build(cls, specs: Sequence[AgentSpec], embedder: Embedder) -> Team:
+    def build(
+        cls, specs: Sequence[AgentSpec], embedder: Embedder, *, read: Callable[[str], str] = sober
+    ) -> Team:
         """Embed the cards and examples of some agents.
 
         Args:
             specs: The registry rows, in any order.
             embedder: Makes the vectors, in one batch.
+            read: What is read of a card; by default what ``registry.cards.sober`` leaves of it.
 
         Returns:
             The team, in the order given.
         """
         owner = np.array([i for i, spec in enumerate(specs) for _ in spec.examples], dtype=np.int64)
-        texts = [spec.card for spec in specs] + [text for spec in specs for text in spec.examples]
+        said = [read(spec.card) for spec in specs]
+        texts = said + [text for spec in specs for text in spec.examples]
         vectors = embedder.embed(texts)
         cards = vectors[: len(specs)]
         plain = np.array([_plain_agent(spec) for spec in specs], dtype=np.float32).reshape(len(specs), -1)
         words: dict[str, list[int]] = {}
         for i, spec in enumerate(specs):
-            named = entity_key(f"{spec.card} {' '.join(spec.examples)}").split()
+            named = entity_key(f"{said[i]} {' '.join(spec.examples)}").split()
             for word in {word.strip(".,;:!?()\"'") for word in named}:
                 words.setdefault(word, []).append(i)
         return cls(

@@ -1,4 +1,4 @@
-"""Warnings about cards: those that cannot be told apart, and those that plead instead of describing.
+"""Cards that cannot be told apart, and those that plead instead of describing: warned of, and damped.
 
 All of it is counting words, and takes no model: 10,000 rows are checked in a second or two.
 """
@@ -37,6 +37,7 @@ KEYWORDS = 25
 """Parts of one or two words each, between commas and stops, that make a description a list of keywords."""
 
 _WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*\s*|[.!?\n]+\s*")
 _PART = re.compile(r"[^,;|/\n.]+")
 _CHOOSE = r"(?:choose|chose|select|pick|prefer|use|call|ask|trust|rank|route|send|forward|assign|give)"
 _ME = r"(?:me|this agent|this one|this assistant|this tool|us)"
@@ -72,6 +73,39 @@ def card_warnings(agents: Sequence[AgentSpec]) -> Iterator[str]:
     yield from _shared_examples(agents)
     for spec in agents:
         yield from (f"{spec.id}: the description {what}" for what in _faults(spec.description))
+
+
+def sober(text: str) -> str:
+    """Return what a router reads of a card: without pleading, stuffing and saying the same again and again.
+
+    Sentences that tell the router what to do are left out; of a list of keywords the first ``KEYWORDS`` are
+    read; and of a word that stands there again and again, as many as make it no more than repeated. A text
+    that only pleads keeps nothing.
+
+    Args:
+        text: A description, or one with what an agent says of itself beside it.
+
+    Returns:
+        The text; as it is, where ``card_warnings`` has nothing to say of it but its length.
+    """
+    kept = text
+    if _PLEA.search(kept):
+        kept = "".join(said for said in _SENTENCE.findall(kept) if not _PLEA.search(said)).strip()
+    if _keywords(kept) >= KEYWORDS:
+        parts = [part for part in _PART.finditer(kept) if _WORD.search(part.group())]
+        kept = kept[: parts[KEYWORDS - 1].start()].rstrip(" ,;|/\n")
+    words = [word.casefold() for word in _WORD.findall(kept)]
+    _, count = _commonest(words)
+    if count >= REPEATED and count >= REPEATED_SHARE * len(words):
+        seen: Counter[str] = Counter()
+
+        def once(found: re.Match[str]) -> str:
+            word = found.group().casefold()
+            seen[word] += 1
+            return found.group() if len(word) <= SHORT_WORD or seen[word] < REPEATED else ""
+
+        kept = " ".join(_WORD.sub(once, kept).split())
+    return kept
 
 
 def _faults(text: str) -> Iterator[str]:

@@ -61,15 +61,29 @@ class Calibration:
         trust: Which view to take, up to ``VIEWS - 1``, the network itself.
         scale: Factor on the log-odds; below 1 where they are too sure.
         shift: Added to the log-odds.
+        network: Scale and shift of the last view, for newcomers, who stand in no other: so that all are
+            chances on one scale.
     """
 
     trust: int = VIEWS - 1
     scale: float = 1.0
     shift: float = 0.0
+    network: tuple[float, float] = (1.0, 0.0)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Calibration:
+        """Read what ``dataclasses.asdict`` gave, after it has been JSON, where a pair is a list."""
+        scale, shift = data.get("network", (1.0, 0.0))
+        return cls(**{**data, "network": (scale, shift)})
 
     def __call__(self, views: Floats) -> Floats:
         """Return calibrated log-odds. Shapes: ``(VIEWS, ..., agents)`` to ``(..., agents)``."""
-        return np.asarray(self.scale * views[self.trust] + self.shift, dtype=np.float32)
+        said = self.scale * views[self.trust] + self.shift
+        new = np.isnan(said)
+        if new.any():
+            scale, shift = self.network
+            said = np.where(new, scale * views[-1] + shift, said)
+        return np.asarray(said, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +153,7 @@ class Setting:
         return cls(
             policy=make_policy(data["policy"]),
             rounds=data["rounds"],
-            calibration=Calibration(**data["calibration"]),
+            calibration=Calibration.from_plain(data["calibration"]),
             score=data["score"],
             calls=data["calls"],
             cost_usd=data["cost_usd"],
@@ -164,7 +178,8 @@ def calibrate(views: Floats, score: Floats, trust: int) -> Calibration:
     """
     ran = ~np.isnan(score)
     scale, shift = platt(views[trust][ran], score[ran])
-    return Calibration(trust=trust, scale=scale, shift=shift)
+    last = (scale, shift) if trust == VIEWS - 1 else platt(views[-1][ran], score[ran])
+    return Calibration(trust=trust, scale=scale, shift=shift, network=last)
 
 
 def platt(logits: Table, target: Table) -> tuple[float, float]:
@@ -195,7 +210,24 @@ def platt(logits: Table, target: Table) -> tuple[float, float]:
         while loss(theta - step) > loss(theta) + 1e-9 and np.abs(step).max() > 1e-9:
             step = step / 2.0
         theta = theta - step
-    return float(np.clip(theta[0], 0.05, 5.0)), float(np.clip(theta[1], -5.0, 5.0))
+    scale = float(np.clip(theta[0], *SCALES))
+    if scale != theta[0]:
+        theta = np.array([scale, _shift(scale * x[:, 0], target, theta[1])])
+    return scale, float(np.clip(theta[1], -5.0, 5.0))
+
+
+SCALES = (0.05, 5.0)
+"""Smallest and largest factor on log-odds: they never turn round, and never become certainties."""
+
+
+def _shift(logits: Table, target: Table, start: float) -> float:
+    """Fit the shift alone, where the scale was cut off: the chances must still hold on the whole."""
+    shift = start
+    for _ in range(25):
+        p = 1.0 / (1.0 + np.exp(-np.clip(logits + shift, -500.0, 500.0)))
+        step = ((p - target).sum() + shift) / ((p * (1 - p)).sum() + 1.0)
+        shift -= float(np.clip(step, -2.0, 2.0))
+    return shift
 
 
 def candidates(
@@ -233,8 +265,8 @@ def candidates(
         found += [Agreement(first=2, most=most) for most in (3, 5, 9) if most <= agents]
         found += [Cascade(sure=sure) for sure in SURE[:-1]]
         for panel in panels:
-            waves = [(min(2, len(panel)), 2), (len(panel), 1)]
-            found += [Panel(order=panel, first=f, most=m, sure=s) for f, m in waves[:1] for s in SURE[:-1]]
+            steps = ((1, 1), (2, 2)) if len(panel) > 2 else ((1, 1),)
+            found += [Panel(order=panel, first=f, most=m, sure=s) for f, m in steps for s in SURE[:-1]]
             found += [Panel(order=panel[:n], first=n) for n in range(2, len(panel) + 1)]
     # Lists of agents may begin alike.
     return [(TopK(k=1), 1), *((policy, ROUNDS) for policy in dict.fromkeys(found))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from agentroute.knowledge.record import ESTIMATES_DIM, logit
 from agentroute.routing import gnn
 from agentroute.routing.gnn import EMPTY, GNNConfig, RouterGNN, Scores
 from agentroute.routing.policy import Table
+from agentroute.routing.runtime import stack
 from agentroute.routing.unfinished import NOTHING_KEPT, Unfinished, pack, unpack
 
 Progress = Callable[[str, int, int], None]
@@ -35,6 +36,7 @@ class TrainConfig:
         seed: Decides the split and every random choice; the same seed gives the same weights, bit for bit.
         epochs: Passes over the training part, at most; validation decides which one is kept.
         patience: Steps without a better validation loss before training ends; whole passes are run.
+        pass_rows: Queries in one pass, at most; of more, every pass draws others.
         batch_size: Queries in one step.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
@@ -47,12 +49,15 @@ class TrainConfig:
         sparse_share: Agents that ran on a smaller share of the queries are left out.
         answer_vectors: Whether answers get text vectors. They cost a call of the embedder each, and helped on
             no set that was measured.
+        committee: Networks that are trained beside each other where there are few queries; the mean of what
+            they say decides. Many queries need only one.
         network: Settings of ``GNNConfig`` that differ from its defaults, as pairs of name and number.
     """
 
     seed: int = 0
     epochs: int = 200
     patience: int = 240
+    pass_rows: int = 1_000_000
     batch_size: int = 128
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -62,6 +67,7 @@ class TrainConfig:
     call_price: float = 0.001
     sparse_share: float = 0.5
     answer_vectors: bool = False
+    committee: int = 3
     network: tuple[tuple[str, Any], ...] = ()
 
 
@@ -112,14 +118,17 @@ def fit(
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        chance = order.random
+        # Where nobody answers, all rounds look alike.
+        rounds = VALIDATION_ROUNDS if graphs.has_answers else 1
+
+        def batch(rows: Indices) -> HeteroData:
+            answered = partial_round(score[rows], order.random) if graphs.has_answers else None
+            return to_hetero(graphs.batch(rows, answered))
+
         held = [
-            (
-                to_hetero(graphs.batch(part, partial_round(score[part], chance))),
-                torch.from_numpy(score[part]),
-            )
+            (batch(part), torch.from_numpy(score[part]))
             for part in (held_out[i : i + 256] for i in range(0, len(held_out), 256))
-            for _ in range(VALIDATION_ROUNDS)
+            for _ in range(rounds)
         ]
         best, best_weights, passes = float("inf"), model.state_dict(), 0
         history: list[dict[str, float]] = []
@@ -136,11 +145,10 @@ def fit(
         while not ended():
             epoch = len(history)
             model.train()
-            total, shuffled = 0.0, order.permutation(rows)
-            for start in range(0, len(rows), config.batch_size):
+            total, shuffled = 0.0, order.permutation(rows)[: config.pass_rows]
+            for start in range(0, len(shuffled), config.batch_size):
                 taken = shuffled[start : start + config.batch_size]
-                answered = partial_round(score[taken], chance)
-                data = _hide(to_hetero(graphs.batch(taken, answered)), len(taken), config.hide_record)
+                data = _hide(batch(taken), len(taken), config.hide_record)
                 loss = _loss(model(data), data, torch.from_numpy(score[taken]), config)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -148,14 +156,14 @@ def fit(
                 optimizer.step()
                 total += loss.item() * len(taken)
             tell("training", epoch + 1, config.epochs)
-            history.append({"train": round(total / len(rows), 5)})
+            history.append({"train": round(total / len(shuffled), 5)})
             if held:
                 model.eval()
                 with torch.no_grad():
                     losses = [float(_loss(model(data), data, aim, config)) * len(aim) for data, aim in held]
                 validation = sum(losses) / sum(len(aim) for _, aim in held)
                 history[-1]["validation"] = round(validation, 5)
-                since += -(-len(rows) // config.batch_size)
+                since += -(-len(shuffled) // config.batch_size)
                 if validation < best - 1e-5:
                     best, since, passes = validation, 0, epoch + 1
                     best_weights = {name: value.clone() for name, value in model.state_dict().items()}
@@ -168,6 +176,47 @@ def fit(
     tell("training", config.epochs, config.epochs)  # it may have ended early
     return Fitted({name: value.numpy() for name, value in best_weights.items()}, history, passes)
 
+
+def fit_committee(
+    graphs: PackedGraphs,
+    score: Floats,
+    rows: Indices,
+    held_out: Indices,
+    gnn_config: GNNConfig,
+    config: TrainConfig,
+    tell: Progress,
+    unfinished: Unfinished = NOTHING_KEPT,
+) -> Fitted:
+    """Learn several networks from the same graphs, each from a start and an order of its own.
+
+    Args:
+        graphs: As for ``fit``, and so are the others.
+        score: See ``fit``.
+        rows: See ``fit``.
+        held_out: See ``fit``.
+        gnn_config: See ``fit``.
+        config: See ``fit``; its ``committee`` says how many.
+        tell: See ``fit``.
+        unfinished: See ``fit``; each member has a checkpoint of its own.
+
+    Returns:
+        The weights of all, stacked as ``runtime.stack`` does; the losses of each, and the passes of the one
+        in the middle.
+    """
+    seeds = [config.seed + APART * member for member in range(config.committee)]
+    found = [
+        fit(graphs, score, rows, held_out, gnn_config, replace(config, seed=seed), tell, unfinished)
+        for seed in seeds
+    ]
+    return Fitted(
+        stack([one.weights for one in found]),
+        [loss for one in found for loss in one.losses],
+        round(float(np.median([one.passes for one in found]))),
+    )
+
+
+APART = 1_000
+"""From the seed of one member of a committee to that of the next."""
 
 VALIDATION_ROUNDS = 3
 """Random partial rounds in which each validation query is seen."""

@@ -16,6 +16,12 @@ ROWS = 1500
 MOST = 10
 """Agents in a list."""
 
+CEILINGS = (0.1, 0.3, 1.05, 2.1)
+"""Prices of a call, as multiples of the best agent's, up to which agents make a class of their own."""
+
+CLASS_MOST = 4
+"""Agents of a class that are worth a list."""
+
 
 def find_panels(
     groups: Indices, score: Floats, voice: Floats, cost: Table, agents: tuple[str, ...], seed: int
@@ -45,6 +51,34 @@ def find_panels(
     price = dollars / max(float(dollars[right.mean(axis=0).argmax()]), 1e-12)
     found = {_panel(same, groups >= 0, right, voice, weight * price) for weight in PRICES}
     return tuple(tuple(agents[i] for i in panel) for panel in sorted(found) if len(panel) > 1)
+
+
+def price_classes(mean: Floats, cost: Table, agents: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """List the best agents of each class of prices, best first and cheapest first.
+
+    Votes alone never bring two agents together, since the heavier one always wins. Whoever judges answers can
+    choose between two that cost little, so validation is offered such lists too.
+
+    Args:
+        mean: Mean score of each agent. Shapes: ``(agents,)``.
+        cost: Expected US dollars per agent, NaN where unknown. Shapes: ``(agents,)``.
+        agents: Their ids.
+
+    Returns:
+        Different lists of agent ids; two agents at least in each. None where all cost the same: then there
+        are no classes.
+    """
+    dollars = known_cost(cost)
+    if len(set(dollars.tolist())) < 2:
+        return ()
+    order = np.argsort(-mean, kind="stable")
+    usual = dollars[order[0]]
+    found: dict[tuple[str, ...], None] = {}
+    for ceiling in CEILINGS:
+        best = order[dollars[order] <= ceiling * usual][:CLASS_MOST]
+        for members in (best, best[np.argsort(dollars[best], kind="stable")]):
+            found[tuple(agents[i] for i in members.tolist())] = None
+    return tuple(members for members in found if len(members) > 1)
 
 
 def _panel(same: Floats, spoke: Mask, right: Floats, voice: Floats, price: Table) -> tuple[int, ...]:

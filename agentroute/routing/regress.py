@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from agentroute.knowledge.graph import Floats, Indices
-from agentroute.knowledge.regression import CONSTANT, TASK, VECTOR, Regression, Sparse, Vocabulary
+from agentroute.knowledge.regression import CONSTANT, TASK, VECTOR, Regression
+from agentroute.knowledge.terms import Counted, Sparse, Vocabulary
 
 RIDGES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Strengths of the pull toward an agent's mean, in outcomes; rows of the words' matrix have unit length."""
@@ -32,7 +33,7 @@ class Examples:
     """Questions, and what agents scored on them.
 
     Args:
-        texts: The questions.
+        texts: The questions; ``Counted``, where many parts of them are learned from.
         vectors: Their vectors. Shapes: ``(queries, dim)``.
         task: Position of the task per query, -1 for none. Shapes: ``(queries,)``.
         tasks: How many tasks there are.
@@ -51,7 +52,7 @@ class Examples:
         """Keep some of the questions."""
         return replace(
             self,
-            texts=[self.texts[row] for row in rows.tolist()],
+            texts=Counted.of(self.texts).take(rows),
             vectors=self.vectors[rows],
             task=self.task[rows],
             score=self.score[rows],

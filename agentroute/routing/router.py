@@ -373,8 +373,8 @@ class GraphRouter(DecidingRouter):
         for name in self._network.needs():
             if name not in self.weights:
                 return f"{name} is missing"
-            if name in sizes and self.weights[name].shape[1:] != (sizes[name],):
-                return f"{name} takes {self.weights[name].shape[1:]}, not {sizes[name]}"
+            if name in sizes and self.weights[name].shape[-1] != sizes[name]:
+                return f"{name} takes {self.weights[name].shape[-1]}, not {sizes[name]}"
         return ""
 
 
@@ -382,8 +382,8 @@ def views_of(suits: Floats, network: Floats) -> Floats:
     """Return what is expected of agents, with more and more of what was learned.
 
     The first view has means by agent and by task, the second what the words of the question say, the last
-    the network, and the third is halfway there. A newcomer has no record: of it, all say what the network
-    makes of its card.
+    the network, and the third is halfway there. A newcomer has no record: the network alone says what it
+    makes of its card, and the other views have NaN, which ``Calibration`` fills in.
 
     Args:
         suits: What is known of each agent for a query. Shapes: ``(..., agents, SUITS_DIM)``.
@@ -393,8 +393,8 @@ def views_of(suits: Floats, network: Floats) -> Floats:
         Log-odds. Shapes: ``(VIEWS, ..., agents)``.
     """
     known = suits[..., ESTIMATES_DIM - 1] > 0
-    means = np.where(known, suits[..., 0] + suits[..., 1], network)
-    words = np.where(known, means + suits[..., 3], network)
+    means = np.where(known, suits[..., 0] + suits[..., 1], np.float32(np.nan))
+    words = means + suits[..., 3]
     return np.stack([means, words, (words + network) / 2.0, network])
 
 

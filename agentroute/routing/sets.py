@@ -14,7 +14,7 @@ import numpy as np
 from agentroute.errors import InputError
 from agentroute.knowledge.graph import Floats
 from agentroute.outcomes import OutcomeTable
-from agentroute.routing.choose import VIEWS, Setting, calibrate, cluster_of, standard_error
+from agentroute.routing.choose import VIEWS, Setting, calibrate
 from agentroute.routing.policy import Mask, Policy, Table, View, rank
 
 COVERAGES = tuple(round(1.0 - 0.75 * 0.86**step, 4) for step in range(40))
@@ -128,26 +128,22 @@ def set_settings(views: Floats, table: OutcomeTable) -> tuple[Setting, ...]:
     least = _least(logits, fits, known)
     nothing = np.zeros(logits.shape[1])
     free = np.ones(logits.shape, bool)
-    clusters = cluster_of(table)[known]
     refused = np.asarray(best_chance(logits) < least)
     found: dict[tuple[float, float], Setting] = {}
-    first = None
     for most in MOST:
         for coverage in COVERAGES if most > 1 else COVERAGES[:1]:
             policy = Fitting(coverage=coverage, most=most, least=least, temperature=temperature)
-            chosen = policy.select(logits, nothing, free) & ~refused[:, None]
-            hit = np.asarray((chosen & fits).any(axis=1))[known].astype(np.float64)
-            first = hit if first is None else first
-            # Of the sets that are given: refusing many must not make room for larger ones.
-            size = float(chosen.sum() / (~refused).sum())
+            chosen = policy.select(logits, nothing, free)
+            hit = np.asarray((chosen & fits).any(axis=1) & ~refused)[known]
+            # Of all sets: refusing many must not make room for larger ones.
+            size = float(chosen.sum(axis=1).mean())
             setting = Setting(
                 policy=policy,
                 calibration=calibration,
                 score=float(hit.mean()),
                 calls=size,
                 cost_usd=None,
-                doubt=standard_error(hit - first, clusters),
-                price=size,
+                price=size,  # and no doubt: a larger set is never a worse one
             )
             found.setdefault((round(setting.score, 6), round(size, 6)), setting)
     return tuple(found.values())

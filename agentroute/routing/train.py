@@ -27,12 +27,21 @@ from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
+from agentroute.knowledge.terms import Counted
 from agentroute.outcomes import OOS, OutcomeFolder, OutcomeTable
 from agentroute.routing.choose import Calibration, Setting, best, settings
-from agentroute.routing.fit import Fitted, Progress, TrainConfig, fit, fit_query_only, fit_voices
+from agentroute.routing.fit import (
+    Fitted,
+    Progress,
+    TrainConfig,
+    fit,
+    fit_committee,
+    fit_query_only,
+    fit_voices,
+)
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
-from agentroute.routing.panels import find_panels
+from agentroute.routing.panels import find_panels, price_classes
 from agentroute.routing.policy import Mask, TopK
 from agentroute.routing.regress import Examples, choose_ridge, fit_regression
 from agentroute.routing.replay import answer_groups
@@ -54,6 +63,12 @@ PART_PATIENCE = 8
 
 LABEL_WEIGHT = 1.0
 """Weight of the ranking loss where scores are labels."""
+
+LABEL_ROWS = 4_096
+"""Utterances in one pass. Their graphs have a hundred agents each, and few passes are enough."""
+
+LABEL_PATIENCE = 160
+"""Steps without a better validation loss after which training on utterances ends."""
 
 CHOOSING = 4
 """One part in so many of the queries is left out to choose how far words are believed."""
@@ -114,7 +129,14 @@ def train(
     table = opened.table(each_run=True).without((*without, *sparse))
     if opened.labelled:
         table = table.take(_still_labelled(table))
-        config = replace(config, labels=True, listwise=LABEL_WEIGHT, call_price=AGENT_PRICE)
+        config = replace(
+            config,
+            labels=True,
+            listwise=LABEL_WEIGHT,
+            call_price=AGENT_PRICE,
+            pass_rows=LABEL_ROWS,
+            patience=min(config.patience, LABEL_PATIENCE),
+        )
     _check(table, opened)
     split = split_queries(table.queries, config.seed, held_out)
     if opened.labelled:
@@ -146,7 +168,7 @@ def train(
     builder = GraphBuilder(
         Team.build(table.agents, encoder), encoder, finder, record, read_answers=config.answer_vectors
     )
-    graphs = grow_all(builder, _cross_fitted(builder, learned, config.seed, ridge), learned)
+    graphs = grow_all(builder, _cross_fitted(builder, learned, examples, config.seed, ridge), learned)
     gnn_config = GNNConfig(embedding=encoder.dim, **dict(config.network))
     if small:
         judged = learned
@@ -198,7 +220,9 @@ def train(
     else:
         panels: tuple[tuple[str, ...], ...] = ()
         if table.has_answers:
-            panels = find_panels(groups, learned.score, record.voice, cost, table.agent_ids, config.seed)
+            ids = table.agent_ids
+            panels = find_panels(groups, learned.score, record.voice, cost, ids, config.seed)
+            panels = tuple(dict.fromkeys((*panels, *price_classes(record.mean, cost, ids))))
         router.tried = settings(
             views, cost, judged, answer_groups(judged), growth if table.has_answers else None, panels
         )
@@ -283,26 +307,26 @@ def _fit_in_parts(
     tell: Progress,
     unfinished: Unfinished,
 ) -> tuple[Fitted, Growth]:
-    """Train one network for each part left out, to judge that part; then one on everything, to be used."""
+    """Train a committee for each part left out, to judge that part; then one on everything, to be used."""
     part = np.zeros(len(table), np.int64)
     dealt = [rows for rows in folds(table.queries, config.seed + 1, PARTS) if len(rows)]
     for i, rows in enumerate(dealt):
         part[rows] = i
+    everyone, nobody = np.arange(len(table)), np.zeros(0, np.int64)
     if len(dealt) < 2:  # all questions are alike: there is nobody who has not seen them
-        fitted = fit(
-            graphs, table.score, np.arange(len(table)), dealt[0], gnn_config, config, tell, unfinished
-        )
+        fitted = fit_committee(graphs, table.score, everyone, dealt[0], gnn_config, config, tell, unfinished)
         return fitted, Growth(NumpyGNN(fitted.weights), graphs)
     steps = -(-len(table) // config.batch_size)
     hasty = replace(config, patience=min(config.patience, PART_PATIENCE * steps))
     tried = [
-        fit(graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, hasty, tell, unfinished)
+        fit_committee(
+            graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, hasty, tell, unfinished
+        )
         for i, rows in enumerate(dealt)
     ]
     passes = round(float(np.median([one.passes for one in tried])))
     last = replace(config, epochs=max(passes, 1))
-    nobody = np.zeros(0, np.int64)
-    fitted = fit(graphs, table.score, np.arange(len(table)), nobody, gnn_config, last, tell, unfinished)
+    fitted = fit_committee(graphs, table.score, everyone, nobody, gnn_config, last, tell, unfinished)
     losses = [loss for one in (*tried, fitted) for loss in one.losses]
     networks = [NumpyGNN(one.weights) for one in tried]
     return fitted._replace(losses=losses), Growth(networks, graphs, part)
@@ -345,12 +369,12 @@ def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> 
 
 def _examples(record: TrackRecord, table: OutcomeTable) -> Examples:
     """Return what words are learned from: the queries that the record holds."""
-    texts = [query_text(row.query) for row in table.queries]
+    texts = Counted.of([query_text(row.query) for row in table.queries])
     return Examples(texts, record.vectors, record.task, len(record.tasks), record.score, record.mean)
 
 
 def _cross_fitted(
-    builder: GraphBuilder, table: OutcomeTable, seed: int, ridge: float
+    builder: GraphBuilder, table: OutcomeTable, examples: Examples, seed: int, ridge: float
 ) -> list[KnowledgeGraph]:
     """Build each training query's graph from the record of the other parts, where its own outcome is not."""
     record = builder.record
@@ -360,7 +384,8 @@ def _cross_fitted(
     for part in folds(table.queries, seed, FOLDS if len(table) < MANY else FOLDS_OF_MANY):
         rest = np.setdiff1d(everyone, part)
         others = record.take(rest)
-        others = replace(others, regression=fit_regression(_examples(others, table.take(rest)), ridge))
+        known = replace(examples.take(rest), mean=others.mean)
+        others = replace(others, regression=fit_regression(known, ridge))
         made = _graphs(replace(builder, record=others), table.take(part))
         graphs |= dict(zip(part.tolist(), made, strict=True))
     return [graphs[row] for row in everyone.tolist()]

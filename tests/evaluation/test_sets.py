@@ -25,6 +25,7 @@ from agentroute.knowledge.hashing import HashingEmbedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.registry import AgentRegistry
 from agentroute.routing.baselines import run_baselines
+from agentroute.routing.deciding import EXACT
 from agentroute.routing.fit import TrainConfig
 from agentroute.routing.replay import answer_groups
 from agentroute.routing.router import GraphRouter
@@ -43,7 +44,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chooser(labelled: Path) -> GraphRouter:
     """A router that has learned who fits."""
     torch.set_num_threads(1)  # for graphs this small, threads only wait for each other
-    return train(labelled, config=TrainConfig(epochs=6), embedder=EMBEDDER)
+    return train(labelled, config=TrainConfig(epochs=6, committee=1), embedder=EMBEDDER)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,8 @@ def by_hand(sets: list[set[int]], unrefused: list[set[int]], best: list[int], fi
         "oos_recall": mean([float(not sets[i]) for i in nobody]),
         "oos_precision": mean([float(not fits[i]) for i in refused]) if nobody else None,
         "in_scope_loss": mean([recall(unrefused[i], fits[i]) - recall(sets[i], fits[i]) for i in rows]),
+        "unrefused_recall": mean([recall(unrefused[i], fits[i]) for i in rows]),
+        "unrefused_size": mean([float(len(one)) for one in unrefused]),
     }
 
 
@@ -113,6 +116,30 @@ def test_the_report_is_what_route_decides(found: SetReport, chooser: GraphRouter
     """Every figure again, from live decisions."""
     table = held_out(chooser, labelled)
     assert found.n_queries == len(table) < 400
+    assert found.n_oos == sum(row.meta["labels"] == ["oos"] for row in table.queries) > 0
+    as_routed(found, chooser, table)
+
+
+def test_of_a_large_team_the_report_is_what_route_decides_too(
+    chooser: GraphRouter, labelled: Path, tmp_path: Path
+) -> None:
+    """There ``route()`` looks at a shortlist only."""
+    specs = AgentRegistry.from_yaml(labelled / "agents.yaml").agents
+    crowd = tuple(
+        replace(specs[0], id=f"more-{i}", description=f"Handles matter {chr(97 + i % 26)}{i} of the garden.")
+        for i in range(EXACT)
+    )
+    large = tmp_path / labelled.name
+    shutil.copytree(labelled, large)
+    (large / "agents.yaml").write_text(AgentRegistry.from_specs((*specs, *crowd)).to_yaml(), "utf-8")
+    few = evaluate_sets(chooser, large)
+    table = held_out(chooser, large)
+    as_routed(few, chooser, table)
+    assert few.n_queries == len(table) and len(few.agents) > EXACT
+
+
+def as_routed(found: SetReport, chooser: GraphRouter, table: OutcomeTable) -> None:
+    """Compare a report with live decisions."""
     place = {name: i for i, name in enumerate(table.agent_ids)}
     everybody = Limits(max_agents=len(place))
     # The same sets, with nobody refused.
@@ -130,7 +157,6 @@ def test_the_report_is_what_route_decides(found: SetReport, chooser: GraphRouter
     )
     for name in FIGURES:
         assert getattr(found, name) == pytest.approx(wanted[name]), name
-    assert found.n_oos == sum(row.meta["labels"] == ["oos"] for row in table.queries) > 0
 
 
 def test_what_was_learned_shows(found: SetReport) -> None:
@@ -171,8 +197,10 @@ def test_the_baselines_are_those_of_evaluate(found: SetReport, chooser: GraphRou
 def test_no_set_is_larger_in_the_mean_than_was_asked(chooser: GraphRouter, labelled: Path) -> None:
     before = 0.0
     for bound in (1.0, 1.03, 1.1, 1.2, 1.37, 1.6, 2.0, 3.0):
-        size = evaluate_sets(chooser, labelled, max_set_size=bound).mean_set_size
+        report = evaluate_sets(chooser, labelled, max_set_size=bound)
+        size = report.mean_set_size
         assert size is not None and before <= size <= bound + 1e-9
+        assert 1.0 <= report.unrefused_size <= bound + 1e-9
         before = size
     assert evaluate_sets(chooser, labelled, max_set_size=1).conflicts == 0.0
     for bad in (0.99, 0.0, -1.0, float("nan"), float("inf")):

@@ -38,7 +38,7 @@ NAMED = Query(text="Did Ada Lovelace cross the old river near London in 1815?", 
 
 def held_to(router: GraphRouter, policy: object, trust: int = VIEWS - 1) -> GraphRouter:
     """Hold a router to a policy and a view, with a calibration that does something."""
-    calibration = replace(router.setting.calibration, trust=trust, scale=0.8, shift=0.3)
+    calibration = replace(router.setting.calibration, trust=trust, scale=0.8, shift=0.3, network=(0.6, 0.1))
     return router.using(replace(router.setting, policy=policy, calibration=calibration))  # type: ignore[arg-type]
 
 
@@ -90,18 +90,19 @@ def test_each_part_is_what_it_is_called(trust):
     found = explain(one, NAMED, agents, past=0)
     graph = one.builder(agents).build([NAMED])[0]
     head = NumpyGNN(one.weights).base(PackedGraphs([graph]).batch(kinds=BASE)).expected
-    head = head - graph.suits[:, :4] @ one.weights["belief"]
+    belief = one.weights["belief"].mean(axis=0)  # of the members of a committee
+    head = head - graph.suits[:, :4] @ belief
     place = {agent.id: i for i, agent in enumerate(agents)}
     assert {reason.agent for reason in found.reasons} == set(place)
     for reason in found.reasons:
         parts = {part.name: part.log_odds for part in reason.parts}
         suits = graph.suits[place[reason.agent]]
         own = share if reason.known else 1.0
-        assert parts["network"] == pytest.approx(0.8 * own * head[place[reason.agent]], abs=1e-5)
-        assert parts["calibration"] == 0.3
-        belief = one.weights["belief"]
+        scale, shift = (0.8, 0.3) if reason.known or trust == VIEWS - 1 else (0.6, 0.1)
+        assert parts["network"] == pytest.approx(scale * own * head[place[reason.agent]], abs=1e-5)
+        assert parts["calibration"] == shift
         if not reason.known or trust == VIEWS - 1:
-            assert parts["neighbours"] == pytest.approx(0.8 * belief[2] * suits[2], abs=1e-5)
+            assert parts["neighbours"] == pytest.approx(scale * belief[2] * suits[2], abs=1e-5)
         elif trust < 2:
             assert parts["neighbours"] == 0.0
             assert parts["mean"] == pytest.approx(0.8 * suits[0], abs=1e-5)
@@ -120,7 +121,7 @@ def test_what_words_add_sums_to_what_the_regression_expects(router):
         total = points.mean + points.words + points.earlier + points.vector + points.task
         assert total == pytest.approx(expected[record.agents.index(reason.agent)], abs=1e-5)
         assert points.words == pytest.approx(sum(word.points for word in reason.words), abs=1e-5)
-        assert points.earlier != 0.0 and points.vector != 0.0
+        assert points.earlier == 0.0 and points.vector != 0.0  # no earlier turn was learned from
         assert "sonnet" not in {word.text for word in reason.words}
         sizes = [abs(word.points) for word in reason.words]
         assert sizes == sorted(sizes, reverse=True)

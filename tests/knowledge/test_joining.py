@@ -22,8 +22,9 @@ from agentroute.knowledge.record import (
     logit,
     with_agent,
 )
-from agentroute.knowledge.regression import CONSTANT, RIDGES, TASK, VECTOR, Vocabulary
+from agentroute.knowledge.regression import CONSTANT, RIDGES, TASK, VECTOR
 from agentroute.knowledge.team import Team
+from agentroute.knowledge.terms import Vocabulary
 from agentroute.types import AgentSpec, Query
 
 AGENTS = ("a", "b", "c")

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentroute.knowledge.regression import SEEN_IN, TEXT_LIMIT, Regression, Sparse, Vocabulary, _terms
+from agentroute.knowledge.regression import Regression
+from agentroute.knowledge.terms import EARLIER, SEEN_IN, TEXT_LIMIT, Sparse, Vocabulary, _terms
 
 MANY = settings(max_examples=60, deadline=None)
 AGENTS, DIM, TASKS = 3, 5, 2
@@ -103,6 +104,14 @@ def test_terms_stand_in_one_order_whatever_the_order_of_texts():
     assert np.array_equal(moved.rarity, vocabulary.rarity)
 
 
+def test_a_word_of_an_earlier_turn_is_another_term():
+    now, then = f"book it{EARLIER}a table", f"a table{EARLIER}book it"
+    vocabulary = Vocabulary.of([now, then] * 2)
+    one, other = weights(vocabulary, [now, then])
+    assert not (one * other).any()
+    assert one.any() and other.any()
+
+
 def test_pairs_of_words_are_terms_in_their_order():
     texts = ["man bites dog", "dog bites man"]
     one, two = weights(Vocabulary.of(texts * 2), texts)
@@ -167,8 +176,7 @@ def test_a_text_is_read_to_its_limit():
 def test_every_process_remembers_the_same_terms():
     """Python's own hashes differ from process to process; those in a router file must not."""
     code = (
-        "from agentroute.knowledge.regression import Vocabulary\n"
-        f"print(Vocabulary.of({TEXTS!r}).terms.tolist())"
+        f"from agentroute.knowledge.terms import Vocabulary\nprint(Vocabulary.of({TEXTS!r}).terms.tolist())"
     )
     for seed in ("1", "2"):
         ran = subprocess.run(

@@ -12,7 +12,7 @@ from routing.folders import EMBEDDER, TOPICS, question, spec, team, trained
 from agentroute.errors import InputError, QueryError
 from agentroute.knowledge.build import SUITS_DIM
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, logit
-from agentroute.routing.choose import VIEWS
+from agentroute.routing.choose import VIEWS, Calibration
 from agentroute.routing.policy import Nucleus, PriceAware, TopK
 from agentroute.routing.router import GraphRouter, views_of
 from agentroute.types import Answer, Limits, Message, Passage, Query, from_plain, to_plain
@@ -179,12 +179,29 @@ def test_the_means_know_no_words_and_all_that_comes_after_them_does(router):
     assert np.array_equal(without[1], one[0])
 
 
-def test_of_a_newcomer_all_views_say_what_the_network_says(router):
-    found = views(router, (TEAM[0], NEWCOMER, *TEAM[1:]))
-    for view in range(VIEWS):
-        assert np.array_equal(found[view, :, 1], found[-1, :, 1])
-    assert np.ptp(found[-1, :, 1]) > 0.1
+def test_of_a_newcomer_the_network_alone_speaks_on_one_scale_with_the_others(router):
+    team = (TEAM[0], NEWCOMER, *TEAM[1:])
+    found = views(router, team)
+    assert np.isnan(found[:-1, :, 1]).all() and np.ptp(found[-1, :, 1]) > 0.1
+    assert not np.isnan(found[:, :, [0, 2]]).any()
     assert np.ptp(found[:, :, 0], axis=0).min() > 0.0
+    graphs = router.builder(team).build(QUERIES)
+    for trust in range(VIEWS):
+        calibration = Calibration(trust, 0.5, -1.0, network=(2.0, 0.25))
+        said = router.using(replace(router.setting, calibration=calibration)).logits(graphs)
+        of_network = 2.0 * found[-1, :, 1] + 0.25
+        np.testing.assert_allclose(
+            said[:, 1], of_network if trust < VIEWS - 1 else 0.5 * found[-1, :, 1] - 1.0, atol=1e-5
+        )
+        np.testing.assert_allclose(said[:, 0], 0.5 * found[trust, :, 0] - 1.0, atol=1e-5)
+
+
+def test_what_training_makes_has_newcomers_calibrated_as_the_network_is(router):
+    last = [s.calibration for s in router.tried if s.calibration.trust == VIEWS - 1]
+    for calibration in last:
+        assert calibration.network == (calibration.scale, calibration.shift)
+    assert len({setting.calibration.network for setting in router.tried}) == 1
+    assert router.setting.calibration.network != (1.0, 0.0)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -196,12 +213,12 @@ def test_views_of_one_query_are_those_of_a_batch(seed):
     batch = views_of(suits, network)
     assert batch.shape == (VIEWS, 6, 5)
     for row in range(6):
-        assert np.array_equal(views_of(suits[row], network[row]), batch[:, row])
+        assert np.array_equal(views_of(suits[row], network[row]), batch[:, row], equal_nan=True)
     new = suits[..., ESTIMATES_DIM - 1] == 0
     assert new.any() and not new.all()
-    assert (batch[:, new] == network[new]).all()
+    assert (batch[-1, new] == network[new]).all() and np.isnan(batch[:-1, new]).all()
     nobody = np.zeros((2, 3, SUITS_DIM), np.float32)  # before any training everybody is new
-    assert (views_of(nobody, network[:2, :3]) == network[:2, :3]).all()
+    assert (Calibration(0)(views_of(nobody, network[:2, :3])) == network[:2, :3]).all()
 
 
 @pytest.mark.parametrize("trust", range(VIEWS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agentroute.routing.panels import MOST, find_panels
+from agentroute.routing.panels import CLASS_MOST, MOST, find_panels, price_classes
 
 NAMES = tuple("abcdefghij")
 
@@ -99,3 +99,30 @@ def test_prices_that_are_unknown_and_agents_that_did_not_run_will_do():
     for cost in ([np.nan] * 4, [1, np.nan, 2, 3], [0, 0, 0, 0]):
         assert found(groups, score, cost)
     assert found(groups[:5], np.full((5, 4), np.nan, np.float32), voice=np.zeros(4)) is not None
+
+
+CLASSES = {"mean": [0.8, 0.7, 0.6, 0.5, 0.4], "cost": [1.0, 0.05, 1.0, 0.09, 40.0]}
+
+
+def classes(mean, cost):
+    return price_classes(np.array(mean, np.float32), np.array(cost, np.float64), NAMES[: len(mean)])
+
+
+def test_price_classes_list_the_best_of_those_that_cost_no_more():
+    found = classes(**CLASSES)
+    assert ("b", "d") in found  # those of a tenth of the best one's price
+    assert ("a", "b", "c", "d") in found
+    assert ("b", "d", "a", "c") in found  # the same, cheapest first
+    assert not any("e" in members for members in found)
+    assert len(set(found)) == len(found)
+    assert all(2 <= len(members) <= CLASS_MOST for members in found)
+
+
+def test_price_classes_do_not_depend_on_the_currency():
+    dearer = [1e-6 * price for price in CLASSES["cost"]]
+    assert classes(CLASSES["mean"], dearer) == classes(**CLASSES)
+
+
+@pytest.mark.parametrize("cost", [[0.0] * 3, [2.0] * 3, [np.nan] * 3])
+def test_where_all_cost_the_same_there_are_no_classes(cost):
+    assert classes([0.5, 0.6, 0.7], cost) == ()

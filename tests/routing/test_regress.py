@@ -10,7 +10,8 @@ import pytest
 import torch
 from routing.folders import EMBEDDER, TOPICS, question
 
-from agentroute.knowledge.regression import CONSTANT, TASK, VECTOR, Regression, Vocabulary
+from agentroute.knowledge.regression import CONSTANT, TASK, VECTOR, Regression
+from agentroute.knowledge.terms import Vocabulary
 from agentroute.routing import regress
 from agentroute.routing.regress import RIDGES, Examples, choose_ridge, fit_regression
 
@@ -293,7 +294,7 @@ def test_taking_some_questions_takes_all_that_is_theirs():
     examples = drawn(13, queries=20)
     rows = np.array([7, 3, 11])
     some = examples.take(rows)
-    assert some.texts == [examples.texts[row] for row in rows]
+    assert [*some.texts] == [examples.texts[row] for row in rows]
     for name in ("vectors", "task", "score"):
         assert np.array_equal(getattr(some, name), getattr(examples, name)[rows], equal_nan=name == "score")
     assert (some.tasks, some.mean.tolist()) == (examples.tasks, examples.mean.tolist())

@@ -15,7 +15,7 @@ from agentroute.knowledge.graph import BASE
 from agentroute.knowledge.hetero import PackedGraphs, collate, to_hetero
 from agentroute.routing.gnn import GNNConfig, RouterGNN
 from agentroute.routing.growth import GROWN
-from agentroute.routing.runtime import Base, NumpyGNN, Scores
+from agentroute.routing.runtime import Base, NumpyGNN, Scores, stack
 
 
 def pair(seed, **changes):
@@ -23,6 +23,12 @@ def pair(seed, **changes):
     model = RouterGNN(GNNConfig(embedding=EMBEDDER.dim, **changes)).eval()
     random_weights(model, seed)
     return model, NumpyGNN({name: value.numpy() for name, value in model.state_dict().items()})
+
+
+def committee(seed, members=3):
+    pairs = [pair(seed + i) for i in range(members)]
+    weights = [{n: v.numpy() for n, v in model.state_dict().items()} for model, _ in pairs]
+    return [runtime for _, runtime in pairs], NumpyGNN(stack(weights))
 
 
 def assert_close(found, expected, atol=1e-5):
@@ -72,6 +78,24 @@ def test_it_equals_networks_of_other_shapes(changes):
 @pytest.mark.parametrize("changes", [{"num_layers": 0}, {"grown_layers": 0}])
 def test_a_network_may_do_without_messages(changes):
     assert_alike(*pair(5, **changes), random_graphs(11, 4, 9))
+
+
+@pytest.mark.parametrize("answers", [0, 1, 9])
+def test_a_committee_is_the_mean_of_its_members(answers):
+    members, together = committee(6)
+    graphs = [*random_graphs(3, 5, answers), *random_graphs(4, 2, answers)]
+    for some in (graphs[:1], graphs):
+        batch = collate(some)
+        said = [member.forward(batch) for member in members]
+        assert_close(together.forward(batch), Scores(*(np.mean(p, axis=0) for p in zip(*said, strict=True))))
+
+
+def test_the_members_of_a_committee_do_not_disturb_each_other():
+    """Three times the same network says what one says."""
+    model, runtime = pair(8)
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    batch = collate(random_graphs(5, 6, 12))
+    assert_close(NumpyGNN(stack([weights] * 3)).forward(batch), runtime.forward(batch))
 
 
 def test_a_mixed_union_equals_its_singles():

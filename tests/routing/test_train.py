@@ -24,7 +24,7 @@ from agentroute.routing.split import folds
 from agentroute.routing.train import train
 from agentroute.types import Answer, Query
 
-QUICK = TrainConfig(epochs=3)
+QUICK = TrainConfig(epochs=3, committee=2)
 
 
 def quick(folder, **more):
@@ -161,7 +161,7 @@ def cross_fitted(table):
     finder = RuleExtractor()
     record = training._remember(table, EMBEDDER, finder)
     builder = GraphBuilder(Team.build(table.agents, EMBEDDER), EMBEDDER, finder, record)
-    return training._cross_fitted(builder, table, 0, 1.0)
+    return training._cross_fitted(builder, table, training._examples(record, table), 0, 1.0)
 
 
 def told(graph):
