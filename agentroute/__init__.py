@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from agentroute.errors import RunError as RunError
     from agentroute.evaluation.collect import collect as collect
     from agentroute.evaluation.compare import evaluate as evaluate
+    from agentroute.evaluation.effort_collect import collect_effort as collect_effort
     from agentroute.evaluation.sets import evaluate_sets as evaluate_sets
     from agentroute.outcomes import OutcomeFolder as OutcomeFolder
     from agentroute.pipeline import AgentRoute as AgentRoute
     from agentroute.registry import AgentRegistry as AgentRegistry
     from agentroute.routing.router import GraphRouter as GraphRouter
     from agentroute.routing.train import train as train
+    from agentroute.running.chat_effort import with_effort as with_effort
+    from agentroute.running.chat_middleware import EffortMiddleware as EffortMiddleware
     from agentroute.types import AgentSpec as AgentSpec
     from agentroute.types import Answer as Answer
     from agentroute.types import Limits as Limits
@@ -43,6 +46,7 @@ _HOME = {
     "AgentRouteError": "errors",
     "AgentSpec": "types",
     "Answer": "types",
+    "EffortMiddleware": "running.chat_middleware",
     "GraphRouter": "routing.router",
     "InputError": "errors",
     "Limits": "types",
@@ -52,9 +56,11 @@ _HOME = {
     "RunError": "errors",
     "RunResult": "types",
     "collect": "evaluation.collect",
+    "collect_effort": "evaluation.effort_collect",
     "evaluate": "evaluation.compare",
     "evaluate_sets": "evaluation.sets",
     "train": "routing.train",
+    "with_effort": "running.chat_effort",
 }
 
 __all__ = [
@@ -63,6 +69,7 @@ __all__ = [
     "AgentRouteError",
     "AgentSpec",
     "Answer",
+    "EffortMiddleware",
     "GraphRouter",
     "InputError",
     "Limits",
@@ -72,9 +79,11 @@ __all__ = [
     "RunError",
     "RunResult",
     "collect",
+    "collect_effort",
     "evaluate",
     "evaluate_sets",
     "train",
+    "with_effort",
 ]
 
 

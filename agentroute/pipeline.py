@@ -139,7 +139,7 @@ class AgentRoute:
         allow: Sequence[str] = (),
         limits: Limits = _NO_LIMITS,
         client: ChatClient | None = None,
-        effort: EffortRouter | None = None,
+        effort: str | os.PathLike[str] | EffortRouter | None = None,
         preset: str | None = None,
         target_coverage: float | None = None,
         reload: bool = False,
@@ -155,7 +155,8 @@ class AgentRoute:
             allow: Modules whose code the registry may name, beside ``agentroute.workbench``.
             limits: The caps of each run.
             client: For model calls, instead of litellm.
-            effort: Decides the reasoning effort of each model call.
+            effort: Decides the reasoning effort of each model call: an effort router, or the path of one made
+                by ``agentroute effort train``; each agent's default when it is ``None``.
             preset: One way of asking that the trained router is held to, such as ``growing``.
             target_coverage: Share of the answers that the router calls sure which are to be right.
             reload: Look at the file before each run and each decision, and take up what changed: agents come
@@ -182,6 +183,10 @@ class AgentRoute:
         registry = AgentRegistry.from_yaml(path) if watched is None else watched.first
         if isinstance(router, (str, os.PathLike)):
             router = load_router(router)
+        if isinstance(effort, (str, os.PathLike)):
+            from agentroute.effort.step_router import StepRouter
+
+            effort = StepRouter.load(effort)
         made = cls(
             registry,
             router,

@@ -13,6 +13,7 @@ import hgt
 import rivals
 from measuring import Exam, Plan, Progress, Record, everybody
 
+import agentroute.routing.crossfit
 import agentroute.routing.fit
 import agentroute.routing.router
 import agentroute.routing.train
@@ -20,7 +21,7 @@ from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.embed import make_embedder
 from agentroute.knowledge.graph import COMPARED, KnowledgeGraph
 from agentroute.outcomes import OutcomeFolder
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.types import Embedder, Extraction, Extractor, Query
 
 Swap = tuple[Any, str, Any]
@@ -154,7 +155,10 @@ ABLATIONS: Mapping[str, Ablation] = {
     "no_context": Ablation(title="without passages", misfit=has_passages, view=without_passages),
     "no_words": Ablation(
         title="without the regression on words",
-        swaps=((agentroute.routing.train, "fit_regression", no_regression),),
+        swaps=(
+            (agentroute.routing.train, "fit_regression", no_regression),
+            (agentroute.routing.crossfit, "fit_regression", no_regression),
+        ),
     ),
     "answer_vectors": Ablation(
         title="with answer text vectors", misfit=has_answers, config={"answer_vectors": True}
@@ -174,6 +178,7 @@ ABLATIONS: Mapping[str, Ablation] = {
         swaps=(
             (agentroute.routing.fit, "RouterGNN", hgt.HGTRouterGNN),
             (agentroute.routing.train, "NumpyGNN", hgt.NumpyHGT),
+            (agentroute.routing.crossfit, "NumpyGNN", hgt.NumpyHGT),
             (agentroute.routing.router, "NumpyGNN", hgt.NumpyHGT),
         ),
     ),

@@ -22,13 +22,13 @@ from agentroute.evaluation.sets import WIDER, Sets, evaluate_sets, figures_of
 from agentroute.knowledge.cache import CachedEmbedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.outcomes.jsonl import Problems
+from agentroute.outcomes.split import split_queries
 from agentroute.outcomes.utterances import UtteranceFolder
-from agentroute.routing.choose import cluster_of
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.clusters import cluster_of
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.growth import BATCH
 from agentroute.routing.policy import rank
 from agentroute.routing.router import GraphRouter
-from agentroute.routing.split import split_queries
 from agentroute.routing.train import train
 from agentroute.types import Embedder, Query
 

@@ -41,7 +41,7 @@ from agentroute.evaluation.picture import check_picture
 from agentroute.outcomes import OutcomeFolder
 from agentroute.outcomes.folder import utterance_files
 from agentroute.outcomes.utterances import UtteranceFolder
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.router import GraphRouter
 
 SCRIPT = "intents.py"

@@ -18,8 +18,8 @@ from agentroute.evaluation.report import Report
 from agentroute.evaluation.verdict import SIMPLE, Policies, PolicyScore, decide, priced_in_usd
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import run_baselines
-from agentroute.routing.choose import cluster_of
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.clusters import cluster_of
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.growth import Growth
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import Replay, answer_groups

@@ -13,7 +13,7 @@ from measuring import Progress, Record
 from agentroute.errors import InputError
 from agentroute.knowledge.build import query_text
 from agentroute.registry import AgentRegistry
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.types import AgentSpec, Embedder
 
 SHARE = 0.1

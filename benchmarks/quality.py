@@ -27,7 +27,7 @@ from tables import WHOLE, markdown, pictures, summarize
 from agentroute.errors import AgentRouteError
 from agentroute.evaluation.picture import check_picture
 from agentroute.outcomes import OutcomeFolder
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 
 SCRIPT = "quality.py"
 KIND = Kind("outcome folder", "outcomes.jsonl", lambda path: any(path.glob("outcomes.jsonl*")))

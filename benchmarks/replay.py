@@ -120,7 +120,7 @@ def main() -> int:
         router = GraphRouter.load(given.router)
     else:
         from agentroute.evaluation.progress import progress_bar
-        from agentroute.routing.fit import TrainConfig
+        from agentroute.routing.config import TrainConfig
         from agentroute.routing.train import train
 
         config = TrainConfig(seed=given.seed)

@@ -20,10 +20,10 @@ from torch_geometric.nn import GeneralConv
 
 from agentroute.knowledge.build import query_text
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
-from agentroute.routing.fit import TrainConfig
+from agentroute.outcomes.split import Split, split_queries
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import replay
-from agentroute.routing.split import Split, split_queries
 from agentroute.types import Embedder
 
 Floats = npt.NDArray[np.float32]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agentroute import AgentRegistry, AgentRoute, AgentSpec, Query, train
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.types import Price
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/sums")

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from agentroute import AgentRegistry, AgentRoute, collect, evaluate, train
 from agentroute.evaluation.progress import progress_bar
+from agentroute.workbench.ladders import record, shipped_questions, summary
 from agentroute.workbench.questions import records
 
 REGISTRY = Path(__file__).parent.parent / "agents" / "workbench.yaml"
+LADDER = Path("runs/workbench-effort")
 OUTCOMES, ROUTER, PICTURE = Path("runs/workbench"), Path("routers/workbench"), Path("runs/workbench.png")
 QUESTIONS = (
     "How many minutes are there in 3.5 days?",
@@ -46,6 +48,13 @@ def main() -> None:
         cost = "unknown" if run.usage.cost_usd is None else f"${run.usage.cost_usd:.4f}"
         print(f"   {question}\n      {run.answer}   (confidence {run.confidence:.2f})")
         print(f"      asked: {asked}; {time.monotonic() - began:.2f} s, {cost}")
+
+    print("6. effort: one reader at three levels, which are how many passages it opens and follows")
+    record(shipped_questions(), LADDER)
+    print(f"   {'level':<10}{'score':>7}{'tokens read':>13}")
+    for level, score, tokens in summary(LADDER):
+        print(f"   {level:<10}{score:>7.3f}{tokens:>13.0f}")
+    print("   hindsight takes the cheapest level that does best: what choosing step by step is worth at most")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from agentroute import AgentRegistry, AgentRoute, Answer, Query, RoutingDecision, collect, train
 from agentroute.knowledge.drawing import draw_scenes
 from agentroute.knowledge.scene import Scene
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.growth import ran
 from agentroute.routing.rounds import Growing
 from agentroute.workbench import dense_reader

@@ -321,11 +321,11 @@ def test_passages_are_left_out_of_a_view_alone(bench: type, sets: Path) -> None:
 def test_rivals_learn_and_see_nothing_of_what_they_are_judged_on(
     bench: type, name: str, tmp_path: Path
 ) -> None:
-    from agentroute.routing.fit import TrainConfig
+    from agentroute.routing.config import TrainConfig
 
     rivals = bench["rivals"]
     folder = OutcomeFolder.open(make_folder(tmp_path / "topics", queries=240))
-    task = rivals.Task.of(folder, (), TrainConfig(epochs=40, committee=1), EMBEDDER)
+    task = rivals.Task.of(folder, (), TrainConfig(epochs=40), EMBEDDER)
     fit = getattr(rivals, name)
     told: list[tuple[str, int, int]] = []
     logits = fit(task, lambda *step: told.append(step))

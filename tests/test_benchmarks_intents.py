@@ -26,7 +26,7 @@ from agentroute.knowledge.cache import CachedEmbedder
 from agentroute.knowledge.hashing import HashingEmbedder
 from agentroute.outcomes import OutcomeFolder
 from agentroute.registry import AgentRegistry
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 
 QUICK = ("--embedder", "hashing", "--epochs", "1")
 WAYS = ["unbounded", "size <= 1.37"]

@@ -75,6 +75,15 @@ def test_python_functions(clone: Path, tmp_path: Path) -> None:
     assert AgentRegistry.from_yaml(tmp_path / "team.yaml").ids == ("letters", "backwards")
 
 
+def test_effort_for_any_agent(clone: Path) -> None:
+    lines = run("08_effort_for_any_agent.py", clone=clone).splitlines()
+    assert lines == [
+        "high  calls population",
+        "low   18,400 people live there.",
+        "on the wire: ['high', 'low']",
+    ]
+
+
 def test_langchain_runnable(clone: Path) -> None:
     lines = run("03_langchain_runnable.py", clone=clone).splitlines()
     assert lines[0] == "apple, pear, quince"

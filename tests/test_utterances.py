@@ -26,9 +26,9 @@ from agentroute.outcomes import (
     create_folder,
     read_queries,
 )
+from agentroute.outcomes.split import folds, split_queries
 from agentroute.outcomes.table import build_table
 from agentroute.registry import AgentRegistry
-from agentroute.routing.split import folds, split_queries
 from agentroute.running.agents import build_team
 from agentroute.running.context import NoClient
 from agentroute.types import AgentSpec, Limits, Message, Query

@@ -14,6 +14,9 @@ import typer
 from typer.core import TyperGroup
 
 from agentroute.cli.asking import ask, check, route
+from agentroute.cli.effort_collecting import collect as effort_collect
+from agentroute.cli.effort_learning import evaluate as effort_evaluate
+from agentroute.cli.effort_learning import train as effort_train
 from agentroute.cli.explaining import explain
 from agentroute.cli.judging import evaluate
 from agentroute.cli.learning import collect, train
@@ -71,6 +74,12 @@ def agentroute(
 app.add_typer(runs, name="runs")
 for command in (check, ask, route, explain, collect, train, evaluate, onboard):
     app.command()(command)
+
+effort = typer.Typer(no_args_is_help=True, context_settings=app.info.context_settings)
+effort.command("collect")(effort_collect)
+effort.command("train")(effort_train)
+effort.command("evaluate")(effort_evaluate)
+app.add_typer(effort, name="effort", help="How hard agents think, step by step.")
 
 
 def _end(message: str, code: int) -> None:

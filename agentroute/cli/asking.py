@@ -45,6 +45,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check a registry, and list its agents."""
+    from agentroute.effort.levels import advice
     from agentroute.registry import AgentRegistry, json_schema
 
     if schema:
@@ -55,7 +56,7 @@ def check(
     path = registry_path(registry)
     team = AgentRegistry.from_yaml(path)
     build_team(team, allowed(allow))
-    warnings = team.check()
+    warnings = (*team.check(), *(line for spec in team for line in advice(spec)))
     if as_json:
         print_json(
             {"registry": str(path), "hash": team.hash, "agents": list(team.ids), "warnings": list(warnings)}

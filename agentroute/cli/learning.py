@@ -101,7 +101,7 @@ def train(
     from agentroute.evaluation.progress import progress_bar
 
     try:
-        from agentroute.routing.fit import TrainConfig
+        from agentroute.routing.config import TrainConfig
         from agentroute.routing.train import train as run
     except ImportError:
         raise MissingExtraError("training", "train") from None

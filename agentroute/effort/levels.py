@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from agentroute.effort.families import family_of
 from agentroute.types import EFFORTS, AgentSpec, Effort, Limits
 
 _RANK = {level: rank for rank, level in enumerate(EFFORTS)}
-_Effects = tuple[Effort, ...] | None
-
-# What comes of asking for: none, minimal, low, medium, high, xhigh.
-_AS_ASKED: _Effects = EFFORTS
-_DROPPED: _Effects = None
-_LOW_TO_HIGH: _Effects = ("low", "low", "low", "medium", "high", "high")
-
-# Read off the requests that litellm 1.106.2 builds; the first pattern found in the model's name counts.
-# A level that a model refuses stands as the nearest one it takes, the higher of two. One that it cannot tell
-# from another stands as the lower of the two.
-_FAMILIES: tuple[tuple[re.Pattern[str], _Effects], ...] = tuple(
-    (re.compile(pattern), effects)
-    for pattern, effects in (
-        (r"^(openrouter|hosted_vllm)/", _AS_ASKED),
-        (r"^groq/openai/gpt-oss", _AS_ASKED),
-        (r"^(groq|together_ai|xai)/", _DROPPED),
-        (r"^ollama(_chat)?/", ("none", "none", "low", "low", "low", "none")),  # xhigh turns thinking off
-        (r"^deepseek/", ("none", "low", "low", "low", "low", "low")),  # thinking is on or off, without grades
-        (r"magistral", ("low", "low", "low", "low", "low", "low")),  # always one and the same prompt
-        (r"^mistral/", _DROPPED),
-        (r"gemini-3.*flash", ("minimal", "minimal", "low", "medium", "high", "high")),
-        (r"gemini-3", _LOW_TO_HIGH),
-        (r"gemini-2\.5", ("none", "minimal", "low", "medium", "high", "high")),
-        (r"gemini-", _DROPPED),
-        (r"claude-3-(5|opus|sonnet|haiku)|claude-2|claude-instant", _DROPPED),
-        (r"claude-", ("none", "low", "low", "medium", "high", "xhigh")),
-        (r"gpt-5\.1", ("none", "low", "low", "medium", "high", "high")),
-        (r"gpt-5\.", ("none", "low", "low", "medium", "high", "xhigh")),
-        (r"gpt-5", ("minimal", "minimal", "low", "medium", "high", "high")),
-        (r"gpt-(4|3\.5)", _DROPPED),
-        (r"(^|/)o[134](-|$)", _LOW_TO_HIGH),
-    )
-)
 
 
 def rank(level: Effort) -> int:
@@ -57,11 +24,37 @@ def applied(model: str, level: Effort) -> Effort | None:
 
     Returns:
         The level that the model runs at; ``None`` when it knows no levels and drops the wish. A model that is
-        not in the table is taken to do as asked.
+        in no family gets the safe reading, ``families.UNKNOWN``.
     """
-    name = model.lower()
-    effects = next((effects for pattern, effects in _FAMILIES if pattern.search(name)), _AS_ASKED)
+    effects = family_of(model).effects
     return None if effects is None else effects[_RANK[level]]
+
+
+def breaks_cache(model: str) -> bool:
+    """Tell whether changing the level makes a model's provider read the history anew, at full price.
+
+    Args:
+        model: A litellm model name.
+
+    Returns:
+        False where it is known to keep its prompt cache, or has no second level to change to; True where it
+        breaks it, and where that is not known.
+    """
+    return family_of(model).breaks_cache is not False
+
+
+def thinking_budget(model: str, level: Effort) -> int | None:
+    """Return the tokens of thinking that are asked for at a level.
+
+    Args:
+        model: A litellm model name.
+        level: The level to ask for.
+
+    Returns:
+        The budget; ``None`` where the model decides by itself.
+    """
+    effect = applied(model, level)
+    return None if effect is None else family_of(model).budgets.get(effect)
 
 
 def levels_for(spec: AgentSpec) -> tuple[Effort, ...]:
@@ -71,8 +64,9 @@ def levels_for(spec: AgentSpec) -> tuple[Effort, ...]:
         spec: The agent's row.
 
     Returns:
-        Its levels, weakest first, each of which does more than the one before; empty when the row names none,
-        or when the model drops them. An agent that is no language model keeps all its levels.
+        Its levels, weakest first, each of which does more than the one before, under the names that the model
+        takes: ``low`` where the row says ``minimal`` and the model makes ``low`` of it. Empty when the row
+        names none, or when the model drops them. An agent that is no language model keeps all its levels.
     """
     if spec.effort is None:
         return ()
@@ -80,13 +74,31 @@ def levels_for(spec: AgentSpec) -> tuple[Effort, ...]:
     if spec.kind != "llm" or spec.model is None:
         return asked
     kept: list[Effort] = []
-    strongest = -1
     for level in asked:
         effect = applied(spec.model, level)
-        if effect is not None and _RANK[effect] > strongest:
-            kept.append(level)
-            strongest = _RANK[effect]
+        if effect is not None and (not kept or _RANK[effect] > _RANK[kept[-1]]):
+            kept.append(effect)
     return tuple(kept)
+
+
+def advice(spec: AgentSpec) -> tuple[str, ...]:
+    """Say what a model makes of the levels in its row, where that is not what the row says.
+
+    Args:
+        spec: The agent's row.
+
+    Returns:
+        One line for an agent whose levels are dropped, renamed or merged; else none.
+    """
+    if spec.effort is None or spec.kind != "llm" or spec.model is None:
+        return ()
+    asked, kept = tuple(sorted(spec.effort.levels, key=rank)), levels_for(spec)
+    if asked == kept:
+        return ()
+    row = f"agent {spec.id!r}: effort {', '.join(asked)}"
+    if not kept:
+        return (f"{row}: {spec.model} takes no level, and runs without one",)
+    return (f"{row}: {spec.model} knows {', '.join(kept)} of it ({family_of(spec.model).name})",)
 
 
 def clamp(level: Effort, limits: Limits, levels: Sequence[Effort]) -> Effort | None:

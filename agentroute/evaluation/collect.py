@@ -96,7 +96,7 @@ async def acollect(
         raise InputError(f"concurrency is {concurrency}; at least one agent must be at work")
     registry, agents = _agents(team, allow)
     records = read_questions(questions)
-    metrics = {record.query.id: _metric(record, metric) for record in records}
+    metrics = {record.query.id: metric_of(record, metric) for record in records}
     folder = create_folder(Path(out), registry, records)
     with alone(folder), OutcomeWriter(folder) as writer:
         done = writer.done(failures=not retry)
@@ -133,8 +133,19 @@ def _agents(team: Team, allow: Sequence[str]) -> tuple[AgentRegistry, dict[str, 
     return AgentRegistry.from_specs(agent.spec for agent in agents.values()), agents
 
 
-def _metric(record: QueryRecord, metric: str | Metric | None) -> str | Metric:
-    """Take the metric of one query, and refuse a name that does not exist before anybody is asked."""
+def metric_of(record: QueryRecord, metric: str | Metric | None) -> str | Metric:
+    """Take the metric of one query, and refuse a name that does not exist before anybody is asked.
+
+    Args:
+        record: The query; its ``meta["metric"]`` counts where ``metric`` is ``None``.
+        metric: A name in ``scoring.METRICS``, a function, or ``None``.
+
+    Returns:
+        The metric; ``exact_match`` where nothing names one.
+
+    Raises:
+        InputError: There is no such metric.
+    """
     chosen: str | Metric = metric if metric is not None else record.meta.get("metric") or "exact_match"
     if isinstance(chosen, str) and chosen in METRICS:
         return chosen

@@ -18,7 +18,7 @@ from agentroute.evaluation.report import EXTRA, Control, Promise, Report
 from agentroute.evaluation.verdict import PolicyScore, decide
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import run_baselines
-from agentroute.routing.choose import cluster_of
+from agentroute.routing.clusters import cluster_of
 from agentroute.routing.policy import TopK
 from agentroute.routing.replay import Replay, answer_groups, replay
 from agentroute.routing.router import GraphRouter
@@ -228,7 +228,7 @@ def _best_in_hindsight(router: GraphRouter, table: OutcomeTable, groups: npt.NDA
 def _train_control(router: GraphRouter, opened: OutcomeFolder, progress: Progress | None) -> GraphRouter:
     """Train with the same settings on shuffled labels."""
     try:
-        from agentroute.routing.fit import TrainConfig
+        from agentroute.routing.config import TrainConfig
         from agentroute.routing.train import train
     except ImportError:
         raise MissingExtraError("training", "train") from None

@@ -103,7 +103,7 @@ def draw(policies: Mapping[str, PolicyScore | None], title: str, path: Path) -> 
     axes.grid(alpha=0.2)
     figure.draw_without_rendering()  # limits and scales are final now, and labels can be kept apart
     _label(axes, {name: (price(policy), policy.score) for name, policy in points.items()})
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def draw_reliability(parts: Sequence[tuple[float, float, int]], title: str, path: Path) -> Path:
@@ -141,10 +141,11 @@ def draw_reliability(parts: Sequence[tuple[float, float, int]], title: str, path
     axes.set_ylabel("mean score of such answers (below: how many)")
     axes.set_title(title)
     axes.grid(alpha=0.2)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
-def _saved(figure: Any, path: Path) -> Path:
+def saved(figure: Any, path: Path) -> Path:
+    """Write a figure to a file, and return the path."""
     try:
         figure.savefig(path)
     except OSError as error:

@@ -22,7 +22,7 @@ from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import learned_scores
-from agentroute.routing.choose import cluster_of
+from agentroute.routing.clusters import cluster_of
 from agentroute.routing.deciding import EXACT, SHORTLIST
 from agentroute.routing.growth import BATCH
 from agentroute.routing.policy import Mask, View

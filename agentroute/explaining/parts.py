@@ -10,7 +10,7 @@ from agentroute.explaining.case import Case
 from agentroute.explaining.explanation import Part, Tie
 from agentroute.knowledge.graph import KNOWS, Floats
 from agentroute.knowledge.record import ESTIMATES_DIM
-from agentroute.routing.choose import VIEWS
+from agentroute.routing.calibration import VIEWS
 from agentroute.routing.router import GraphRouter
 
 NAMES = ("mean", "task", "neighbours", "words")

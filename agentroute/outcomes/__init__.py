@@ -1,5 +1,6 @@
 """Outcome folders: who answered what, how well, at what cost. One format for all uses."""
 
+from agentroute.outcomes.extend import extend_folder
 from agentroute.outcomes.folder import OutcomeFolder, read_queries
 from agentroute.outcomes.records import Outcome, QueryRecord, outcome_from_answer
 from agentroute.outcomes.table import OutcomeTable
@@ -16,6 +17,7 @@ __all__ = [
     "UtteranceFolder",
     "alone",
     "create_folder",
+    "extend_folder",
     "outcome_from_answer",
     "read_queries",
 ]

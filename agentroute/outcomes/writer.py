@@ -260,7 +260,7 @@ def create_folder(path: str | Path, registry: AgentRegistry, records: Iterable[Q
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            _replace(folder / name, data)
+            replace_file(folder / name, data)
         if not (folder / "outcomes.jsonl.gz").exists():
             (folder / "outcomes.jsonl").touch()
         _sync_folder(folder)
@@ -279,7 +279,16 @@ def _refuse_utterances(folder: Path) -> None:
         )
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a whole file at once: after a crash it holds the old content or the new.
+
+    Args:
+        path: The file.
+        data: Its new content.
+
+    Raises:
+        OSError: The disk refused; the old content is kept.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:

@@ -15,14 +15,12 @@ import numpy as np
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.outcomes import OutcomeTable
 from agentroute.routing.assurance import thresholds
+from agentroute.routing.calibration import VIEWS, Calibration, calibrate, calibrate_growth
+from agentroute.routing.clusters import cluster_of, standard_error
 from agentroute.routing.growth import Growth
 from agentroute.routing.policy import Nucleus, Policy, PriceAware, Table, TopK, make_policy
 from agentroute.routing.replay import Judge, Replay, replay
 from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
-
-VIEWS = 4
-"""Ways to score the agents, each with more that was learned: the means alone, what words say, halfway to the
-network, the network. See ``router.views_of``."""
 
 ROUNDS = 8
 """Waves that a run may take, as in ``Limits``."""
@@ -51,39 +49,6 @@ PRESETS: Mapping[str, Callable[[Policy, int], bool]] = {
     "all": lambda policy, agents: isinstance(policy, TopK) and policy.k == agents and not policy.judged,
 }
 """The known methods as settings of one mechanism: which policies belong to each, for so many agents."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Turns a network's log-odds into chances that hold.
-
-    Args:
-        trust: Which view to take, up to ``VIEWS - 1``, the network itself.
-        scale: Factor on the log-odds; below 1 where they are too sure.
-        shift: Added to the log-odds.
-        network: Scale and shift of the last view, for newcomers, who stand in no other: so that all are
-            chances on one scale.
-    """
-
-    trust: int = VIEWS - 1
-    scale: float = 1.0
-    shift: float = 0.0
-    network: tuple[float, float] = (1.0, 0.0)
-
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Any]) -> Calibration:
-        """Read what ``dataclasses.asdict`` gave, after it has been JSON, where a pair is a list."""
-        scale, shift = data.get("network", (1.0, 0.0))
-        return cls(**{**data, "network": (scale, shift)})
-
-    def __call__(self, views: Floats) -> Floats:
-        """Return calibrated log-odds. Shapes: ``(VIEWS, ..., agents)`` to ``(..., agents)``."""
-        said = self.scale * views[self.trust] + self.shift
-        new = np.isnan(said)
-        if new.any():
-            scale, shift = self.network
-            said = np.where(new, scale * views[-1] + shift, said)
-        return np.asarray(said, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,71 +128,6 @@ class Setting:
             gain=tuple(data["gain"]),
             sure=tuple(data["sure"]),
         )
-
-
-def calibrate(views: Floats, score: Floats, trust: int) -> Calibration:
-    """Fit ``sigmoid(scale * logits + shift)`` to recorded scores.
-
-    Args:
-        views: Log-odds in each view. Shapes: ``(VIEWS, queries, agents)``.
-        score: Recorded scores, NaN where an agent did not run. Shapes: ``(queries, agents)``.
-        trust: The view to take.
-
-    Returns:
-        The calibration of this view.
-    """
-    ran = ~np.isnan(score)
-    scale, shift = platt(views[trust][ran], score[ran])
-    last = (scale, shift) if trust == VIEWS - 1 else platt(views[-1][ran], score[ran])
-    return Calibration(trust=trust, scale=scale, shift=shift, network=last)
-
-
-def platt(logits: Table, target: Table) -> tuple[float, float]:
-    """Fit ``sigmoid(scale * logits + shift)`` to scores: Platt's scaling (1999) with soft labels.
-
-    Args:
-        logits: Log-odds. Shapes: ``(n,)``.
-        target: Scores, 0 to 1. Shapes: ``(n,)``.
-
-    Returns:
-        Scale and shift.
-    """
-    x = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)
-    start = np.array([1.0, 0.0])
-    theta = start
-
-    def loss(theta: Table) -> float:
-        z = x @ theta
-        return float(np.logaddexp(0.0, z).sum() - target @ z + 0.5 * ((theta - start) ** 2).sum())
-
-    for _ in range(25):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ theta, -500.0, 500.0)))
-        # A weak pull toward "leave it as it is" keeps thin or one-sided data from running away.
-        gradient = x.T @ (p - target) + (theta - start)
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        # Where the log-odds are far too sure, a whole step overshoots and never comes back.
-        while loss(theta - step) > loss(theta) + 1e-9 and np.abs(step).max() > 1e-9:
-            step = step / 2.0
-        theta = theta - step
-    scale = float(np.clip(theta[0], *SCALES))
-    if scale != theta[0]:
-        theta = np.array([scale, _shift(scale * x[:, 0], target, theta[1])])
-    return scale, float(np.clip(theta[1], -5.0, 5.0))
-
-
-SCALES = (0.05, 5.0)
-"""Smallest and largest factor on log-odds: they never turn round, and never become certainties."""
-
-
-def _shift(logits: Table, target: Table, start: float) -> float:
-    """Fit the shift alone, where the scale was cut off: the chances must still hold on the whole."""
-    shift = start
-    for _ in range(25):
-        p = 1.0 / (1.0 + np.exp(-np.clip(logits + shift, -500.0, 500.0)))
-        step = ((p - target).sum() + shift) / ((p * (1 - p)).sum() + 1.0)
-        shift -= float(np.clip(step, -2.0, 2.0))
-    return shift
 
 
 def candidates(
@@ -334,68 +234,6 @@ def settings(
             )
         )
     return tuple(found)
-
-
-def calibrate_growth(
-    growth: Growth, table: OutcomeTable, groups: Indices
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Fit scale and shift of what the network says of answers and of gains, on random partial rounds.
-
-    Args:
-        growth: The network's view of the validation queries.
-        table: Their recorded outcomes.
-        groups: ``answer_groups(table)``.
-
-    Returns:
-        Scale and shift for answers, then for gains.
-    """
-    draw = np.random.default_rng(0)
-    answers: list[tuple[Table, Table]] = []
-    gains: list[tuple[Table, Table]] = []
-    rows = np.arange(len(table))
-    score = np.nan_to_num(table.score)
-    for size in (1, 2, 3, 5):
-        order = np.argsort(np.where(table.ran, draw.random(score.shape), 2.0), axis=1).argsort(axis=1)
-        asked = (order < size) & table.ran
-        spoke = asked & (groups >= 0)
-        gain, right = growth.look(rows, asked)
-        answers.append((right[spoke], score[spoke]))
-        looks = np.where(spoke, right, -np.inf)
-        held = np.where(spoke.any(axis=1), score[rows, looks.argmax(axis=1)], 0.0)
-        left = table.ran & ~asked & spoke.any(axis=1, keepdims=True)
-        gains.append((gain[left], np.maximum(score - held[:, None], 0.0)[left]))
-    fitted = []
-    for parts in (answers, gains):
-        logits, target = (np.concatenate(side) for side in zip(*parts, strict=True))
-        fitted.append(platt(logits, target) if len(logits) else (1.0, 0.0))
-    return fitted[0], fitted[1]
-
-
-def cluster_of(table: OutcomeTable) -> Indices:
-    """Number the queries that stand or fall together: those made from one template.
-
-    Args:
-        table: Recorded outcomes.
-
-    Returns:
-        One number per query. Shapes: ``(queries,)``.
-    """
-    keys = [record.meta.get("template") or record.query.id or i for i, record in enumerate(table.queries)]
-    return np.unique(np.array([str(key) for key in keys]), return_inverse=True)[1].astype(np.int64)
-
-
-def standard_error(values: Table, clusters: Indices) -> float:
-    """Return the standard error of a mean over clusters of queries.
-
-    Args:
-        values: One per query. Shapes: ``(queries,)``.
-        clusters: ``cluster_of`` the same queries.
-
-    Returns:
-        Root of the summed squares of the clusters' deviations, over the queries (Liang and Zeger 1986).
-    """
-    off = np.bincount(clusters, weights=values - values.mean())
-    return float(np.sqrt((off**2).sum()) / max(len(values), 1))
 
 
 def best(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agentroute.errors import InputError, RouterFileError
+from agentroute.knowledge import files
 from agentroute.knowledge.build import SUITS_DIM, GraphBuilder, dims
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import BASE, Floats, Indices, KnowledgeGraph
@@ -21,7 +22,7 @@ from agentroute.knowledge.grow import ANSWER_EXTRA
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord
 from agentroute.outcomes import OutcomeTable
-from agentroute.routing import files, sets  # noqa: F401  # a router's file may name the policy of sets
+from agentroute.routing import sets  # noqa: F401  # a router's file may name the policy of sets
 from agentroute.routing.assurance import threshold
 from agentroute.routing.choose import PRESETS, Setting, best
 from agentroute.routing.deciding import DecidingRouter

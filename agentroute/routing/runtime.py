@@ -109,7 +109,7 @@ class NumpyGNN:
     """
 
     def __init__(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> None:
-        self._w = {name: _stacked(name, value) for name, value in weights.items()}
+        self._w = members_of(weights)
         self._layers, self._grown = (
             [
                 f"{part}.{i}"
@@ -288,11 +288,11 @@ def stack(networks: Sequence[Mapping[str, npt.NDArray[np.floating]]]) -> dict[st
     }
 
 
-def _stacked(name: str, value: npt.NDArray[np.floating]) -> Floats:
-    """Return a parameter with the members of the committee as its first axis."""
-    dims = 2 if name.endswith(".weight") and ".norm." not in name else 1
-    made = np.ascontiguousarray(value, dtype=np.float32)
-    return made[None] if made.ndim == dims else made
+def members_of(weights: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, Floats]:
+    """Return parameters with the members of the committee as their first axis, also those of one network."""
+    lone = np.ndim(weights["belief"]) == 1
+    found = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
+    return {name: value[None] for name, value in found.items()} if lone else found
 
 
 def _mean(values: Floats) -> Floats:

@@ -14,7 +14,8 @@ import numpy as np
 from agentroute.errors import InputError
 from agentroute.knowledge.graph import Floats
 from agentroute.outcomes import OutcomeTable
-from agentroute.routing.choose import VIEWS, Setting, calibrate
+from agentroute.routing.calibration import VIEWS, calibrate
+from agentroute.routing.choose import Setting
 from agentroute.routing.policy import Mask, Policy, Table, View, rank
 
 COVERAGES = tuple(round(1.0 - 0.75 * 0.86**step, 4) for step in range(40))

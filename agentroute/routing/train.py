@@ -22,44 +22,35 @@ from agentroute.errors import InputError, OutcomeError
 from agentroute.knowledge.build import GraphBuilder, query_text
 from agentroute.knowledge.embed import make_embedder
 from agentroute.knowledge.extract import RuleExtractor
-from agentroute.knowledge.graph import Floats, Indices, KnowledgeGraph
+from agentroute.knowledge.graph import Floats, Indices
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
-from agentroute.knowledge.terms import Counted
 from agentroute.outcomes import OOS, OutcomeFolder, OutcomeTable
-from agentroute.routing.choose import Calibration, Setting, best, settings
-from agentroute.routing.fit import (
-    Fitted,
-    Progress,
-    TrainConfig,
-    fit,
-    fit_committee,
-    fit_query_only,
-    fit_voices,
-)
+from agentroute.outcomes.split import Split, folds, split_queries
+from agentroute.routing.calibration import Calibration
+from agentroute.routing.choose import Setting, best, settings
+from agentroute.routing.config import TrainConfig
+from agentroute.routing.crossfit import build_all, cross_fitted, examples_of, fit_in_parts, remember
+from agentroute.routing.fit import Progress, fit
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
 from agentroute.routing.panels import find_panels, price_classes
 from agentroute.routing.policy import Mask, TopK
-from agentroute.routing.regress import Examples, choose_ridge, fit_regression
+from agentroute.routing.query_only import fit_query_only
+from agentroute.routing.regress import choose_ridge, fit_regression
 from agentroute.routing.replay import answer_groups
 from agentroute.routing.router import ENCODER_FOLDER, GraphRouter, views_of
 from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.sets import AGENT_PRICE, set_settings
-from agentroute.routing.split import Split, folds, split_queries
 from agentroute.routing.unfinished import Unfinished
+from agentroute.routing.voices import fit_voices
 from agentroute.types import Embedder, Extractor
 
 SMALL = 3_000
-"""Queries below which none are set aside for validation; see ``_fit_in_parts``."""
+"""Queries below which none are set aside for validation; see ``fit_in_parts``."""
 
-PARTS = 3
-"""Parts of a small folder, each judged by a network that was trained on the others."""
-
-PART_PATIENCE = 8
-"""Passes without a better loss after which the training for one part ends."""
 
 LABEL_WEIGHT = 1.0
 """Weight of the ranking loss where scores are labels."""
@@ -72,15 +63,6 @@ LABEL_PATIENCE = 160
 
 CHOOSING = 4
 """One part in so many of the queries is left out to choose how far words are believed."""
-
-FOLDS = 8
-"""Parts that take turns in being left out of the record: more parts, a record more like the final one."""
-
-FOLDS_OF_MANY = 4
-"""The same where there are so many queries that a smaller part of them makes as good a record."""
-
-MANY = 10_000
-"""Queries from which on that is so."""
 
 
 def train(
@@ -159,8 +141,8 @@ def train(
     rows = np.sort(np.concatenate([split.train, split.validation])) if small else split.train
     learned = table.take(rows)
     groups = answer_groups(learned)
-    record = _remember(learned, encoder, finder)
-    examples = _examples(record, learned)
+    record = remember(learned, encoder, finder)
+    examples = examples_of(record, learned)
     ridge = choose_ridge(examples, folds(learned.queries, config.seed, CHOOSING)[0])
     record = replace(record, regression=fit_regression(examples, ridge))
     if table.has_answers:
@@ -168,15 +150,15 @@ def train(
     builder = GraphBuilder(
         Team.build(table.agents, encoder), encoder, finder, record, read_answers=config.answer_vectors
     )
-    graphs = grow_all(builder, _cross_fitted(builder, learned, examples, config.seed, ridge), learned)
+    graphs = grow_all(builder, cross_fitted(builder, learned, examples, config.seed, ridge), learned)
     gnn_config = GNNConfig(embedding=encoder.dim, **dict(config.network))
     if small:
         judged = learned
         tell("reading queries", 1, 1)
-        fitted, growth = _fit_in_parts(PackedGraphs(graphs), learned, gnn_config, config, tell, unfinished)
+        fitted, growth = fit_in_parts(PackedGraphs(graphs), learned, gnn_config, config, tell, unfinished)
     else:
         judged = table.take(split.validation)
-        held = grow_all(builder, _graphs(builder, judged), judged)
+        held = grow_all(builder, build_all(builder, judged), judged)
         tell("reading queries", 1, 1)
         score = np.concatenate([learned.score, judged.score])
         train_rows, held_rows = np.split(np.arange(len(score)), [len(learned)])
@@ -299,39 +281,6 @@ def _fresh_encoder(out: str | os.PathLike[str]) -> Path:
     return Path(out) / f"{ENCODER_FOLDER}.new"
 
 
-def _fit_in_parts(
-    graphs: PackedGraphs,
-    table: OutcomeTable,
-    gnn_config: GNNConfig,
-    config: TrainConfig,
-    tell: Progress,
-    unfinished: Unfinished,
-) -> tuple[Fitted, Growth]:
-    """Train a committee for each part left out, to judge that part; then one on everything, to be used."""
-    part = np.zeros(len(table), np.int64)
-    dealt = [rows for rows in folds(table.queries, config.seed + 1, PARTS) if len(rows)]
-    for i, rows in enumerate(dealt):
-        part[rows] = i
-    everyone, nobody = np.arange(len(table)), np.zeros(0, np.int64)
-    if len(dealt) < 2:  # all questions are alike: there is nobody who has not seen them
-        fitted = fit_committee(graphs, table.score, everyone, dealt[0], gnn_config, config, tell, unfinished)
-        return fitted, Growth(NumpyGNN(fitted.weights), graphs)
-    steps = -(-len(table) // config.batch_size)
-    hasty = replace(config, patience=min(config.patience, PART_PATIENCE * steps))
-    tried = [
-        fit_committee(
-            graphs, table.score, np.flatnonzero(part != i), rows, gnn_config, hasty, tell, unfinished
-        )
-        for i, rows in enumerate(dealt)
-    ]
-    passes = round(float(np.median([one.passes for one in tried])))
-    last = replace(config, epochs=max(passes, 1))
-    fitted = fit_committee(graphs, table.score, everyone, nobody, gnn_config, last, tell, unfinished)
-    losses = [loss for one in (*tried, fitted) for loss in one.losses]
-    networks = [NumpyGNN(one.weights) for one in tried]
-    return fitted._replace(losses=losses), Growth(networks, graphs, part)
-
-
 def _fit_baseline(
     record: TrackRecord,
     table: OutcomeTable,
@@ -348,53 +297,6 @@ def _fit_baseline(
     return fit_query_only(
         record.vectors[known[learned]], table.score[learned], embedder.embed(texts), table.score[held], config
     )
-
-
-def _remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> TrackRecord:
-    queries = [record.query for record in table.queries]
-    return TrackRecord.build(
-        table.agent_ids,
-        embedder.embed([query_text(query) for query in queries]),
-        table.score,
-        [query.task for query in queries],
-        [
-            [*([query.task] if query.task else []), *(e.name for e in extractor.extract(query).entities)]
-            for query in queries
-        ],
-        table.cost_usd,
-        table.latency_s,
-        table.output_tokens,
-    )
-
-
-def _examples(record: TrackRecord, table: OutcomeTable) -> Examples:
-    """Return what words are learned from: the queries that the record holds."""
-    texts = Counted.of([query_text(row.query) for row in table.queries])
-    return Examples(texts, record.vectors, record.task, len(record.tasks), record.score, record.mean)
-
-
-def _cross_fitted(
-    builder: GraphBuilder, table: OutcomeTable, examples: Examples, seed: int, ridge: float
-) -> list[KnowledgeGraph]:
-    """Build each training query's graph from the record of the other parts, where its own outcome is not."""
-    record = builder.record
-    assert record is not None
-    graphs: dict[int, KnowledgeGraph] = {}
-    everyone = np.arange(len(table.queries))
-    for part in folds(table.queries, seed, FOLDS if len(table) < MANY else FOLDS_OF_MANY):
-        rest = np.setdiff1d(everyone, part)
-        others = record.take(rest)
-        known = replace(examples.take(rest), mean=others.mean)
-        others = replace(others, regression=fit_regression(known, ridge))
-        made = _graphs(replace(builder, record=others), table.take(part))
-        graphs |= dict(zip(part.tolist(), made, strict=True))
-    return [graphs[row] for row in everyone.tolist()]
-
-
-def _graphs(builder: GraphBuilder, table: OutcomeTable) -> list[KnowledgeGraph]:
-    queries = [row.query for row in table.queries]
-    starts = range(0, len(queries), 512)
-    return [graph for start in starts for graph in builder.build(queries[start : start + 512])]
 
 
 def _shuffled(table: OutcomeTable, split: Split, seed: int) -> OutcomeTable:

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from agentroute.errors import RouterFileError, StorageError
+from agentroute.knowledge import files
+from agentroute.knowledge.files import Tensors
 from agentroute.knowledge.hetero import PackedGraphs
-from agentroute.routing import files
-from agentroute.routing.files import Tensors
 
 EVERY_S = 15.0
 """Seconds of training that an interruption may cost."""

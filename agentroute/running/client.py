@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 from agentroute.running.faults import ClientError, ErrorKind, judge, unknown
 from agentroute.running.pace import Account, Pace
-from agentroute.running.reply import applied_effort, cost_of, read_reply, read_usage, read_vectors
+from agentroute.running.reply import cost_of, read_reply, read_usage, read_vectors
+from agentroute.running.sent import applied_effort
 from agentroute.types import ChatReply, ChatRequest, Effort, Price, Usage
 
 __all__ = ["ClientError", "ErrorKind", "LiteLLMClient"]
@@ -249,12 +250,18 @@ class LiteLLMClient:
     async def _send(
         self, request: ChatRequest, key: str | None, level: Effort | None, tally: _Tally
     ) -> ChatReply:
+        max_tokens, raised = request.max_tokens, tuple[str, ...]()
+        if level is not None and max_tokens is not None:
+            budget = self._door.thinking_budget(request.model, level)
+            if budget >= max_tokens:  # which a provider that counts both together refuses
+                max_tokens += budget
+                raised = (f"max_tokens {request.max_tokens} raised to {max_tokens}, for thinking",)
         options = {
             "messages": [dict(message) for message in request.messages],
             "tools": [dict(tool) for tool in request.tools] or None,
             "reasoning_effort": level,
             "temperature": request.temperature,
-            "max_tokens": request.max_tokens,
+            "max_tokens": max_tokens,
             "timeout": request.timeout_s + _SLACK_S,
         }
         given = {name: value for name, value in options.items() if value is not None}
@@ -262,13 +269,14 @@ class LiteLLMClient:
         response = await self._traced(send, tally, key, request.api_key_env)
         trace, tally.trace = tally.trace, None
         usage, notes = read_usage(response)
+        notes = (*raised, *notes)
         cost = cost_of(request.price, usage.input_tokens, usage.output_tokens)
         if request.price is None:
             cost = self._door.map_cost(request.model, response, usage)
         usage = replace(usage, requests=max(1, trace.requests), cost_usd=cost)
         if not trace.requests:
             notes += ("not capped on the wire",)
-        return read_reply(response, usage, notes, applied_effort(trace.sent, level))
+        return read_reply(response, usage, notes, applied_effort(trace.sent, level, request.model))
 
 
 def _account(model: str, base: str | None, env: str | None) -> Account:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, cast
 
 import httpx
 import litellm
+from litellm.exceptions import BadRequestError
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
@@ -21,7 +23,7 @@ from agentroute.running.reply import believable_cost, cost_of
 from agentroute.running.wire import TRACE, CappedTransport, Trace
 from agentroute.types import Price, Usage
 
-__all__ = ["TRACE", "Door", "LiteLLM", "Trace", "map_cost", "missing_key", "price_of"]
+__all__ = ["TRACE", "Door", "LiteLLM", "Trace", "map_cost", "missing_key", "price_of", "thinking_budget"]
 
 # For tools with reasoning, litellm sends newer OpenAI models over another API, and needs this package for it.
 _HAS_MCP = find_spec("mcp") is not None
@@ -137,6 +139,22 @@ def missing_key(model: str) -> str | None:
     found = litellm.validate_environment(model)
     names = [name for name in found["missing_keys"] if name.endswith("_API_KEY")]
     return None if found["keys_in_environment"] or not names else cast(str, names[-1])
+
+
+@lru_cache(maxsize=1024)
+def thinking_budget(model: str, level: str) -> int:
+    """Return the tokens of thinking that litellm asks for within ``max_tokens``; 0 where it asks for none.
+
+    Args:
+        model: A litellm model name.
+        level: The level of effort.
+    """
+    try:
+        name, provider, _, _ = litellm.get_llm_provider(model)
+        given = litellm.get_optional_params(model=name, custom_llm_provider=provider, reasoning_effort=level)
+    except BadRequestError:  # the request itself will say so
+        return 0
+    return int((given.get("thinking") or {}).get("budget_tokens") or 0)
 
 
 def price_of(model: str) -> Price | None:

@@ -6,13 +6,12 @@ count minus five tokens. Here each of these becomes a plain reply with notes, or
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 from agentroute.running.cleaning import clean
 from agentroute.running.faults import ClientError
-from agentroute.types import EFFORTS, ChatReply, Effort, Price, ToolCall, Usage
+from agentroute.types import ChatReply, Effort, Price, ToolCall, Usage
 
 MAX_TOKENS_BELIEVED = 10_000_000
 NOT_BELIEVED = "usage not believed"
@@ -137,27 +136,6 @@ def believable_cost(claimed: float | None, plain: float | None) -> float | None:
     if claimed is None or plain is None or not math.isfinite(claimed):
         return plain
     return claimed if 0 < claimed <= 4 * plain else plain
-
-
-def applied_effort(sent: bytes, level: Effort | None) -> Effort | None:
-    """Tell which level of effort was really sent.
-
-    Args:
-        sent: The body of the request; empty when it went another way.
-        level: The level that litellm was given.
-
-    Returns:
-        The level in the body; ``level`` where the body only switches thinking on; ``None`` where nothing is.
-    """
-    if level is None or not sent:
-        return level
-    body = json.loads(sent)
-    told = body.get("reasoning_effort") or (body.get("reasoning") or {}).get("effort")
-    told = told or (body.get("output_config") or {}).get("effort")
-    if told in EFFORTS:
-        return next(effort for effort in EFFORTS if effort == told)
-    thinking = "thinking" in body or "think" in body or "thinkingConfig" in body.get("generationConfig", {})
-    return level if thinking else None
 
 
 def read_vectors(response: Any, count: int, usage: Usage) -> list[list[float]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, QuorumError, RunError
+from agentroute.running.sent import unapplied
 from agentroute.types import Answer, Refined, RoutingDecision, RunResult, Usage, from_plain
 
 _FAILURES: dict[str, type[RunError]] = {
@@ -69,7 +70,8 @@ def read_result(state: dict[str, Any], resume: str | None = None) -> RunResult:
             cost_usd=usage.cost_usd,
             resume=resume,
         )
-    return replace(result, usage=usage)
+    missed = tuple(line for answer in result.answers if (line := unapplied(answer)) is not None)
+    return replace(result, usage=usage, problems=result.problems + missed)
 
 
 def broken(run_id: str, error: Exception, resume: str | None = None) -> RunError:

@@ -10,7 +10,9 @@ from typing import Any
 
 from agentroute.answers import vote
 from agentroute.errors import RegistryError
+from agentroute.running.faults import ClientError
 from agentroute.running.imports import check_path
+from agentroute.running.said import said
 from agentroute.running.threads import in_thread
 from agentroute.running.tools import Tool, load_tools
 from agentroute.types import (
@@ -19,12 +21,15 @@ from agentroute.types import (
     ChatClient,
     ChatReply,
     ChatRequest,
+    Effort,
     EffortRouter,
     Limits,
     Message,
     Query,
+    SecondLook,
     Step,
     StepRole,
+    Tried,
     Usage,
 )
 
@@ -154,19 +159,48 @@ class _Talk:
         self.steps: list[Step] = []
         self.usage = Usage()
         self._asked = 0
+        self._level: Effort | None = None
+        self._chance = 1.0
 
     async def ask(self, role: StepRole, tools: Sequence[Tool] = ()) -> ChatReply:
-        """Send the conversation so far at the effort that should do, and write the step down."""
+        """Send the conversation so far at the effort that should do; again at a higher one, if it did not."""
         self._asked += 1
+        if not isinstance(self._effort, SecondLook):
+            level = self._effort.select(**self._situation(role))
+            return await self._send(role, level, tools)
+        # Several samples of one conversation may be under way: each works with what it found.
+        situation, chance = self._situation(role), self._chance
+        level = self._effort.select(**situation, previous=self._level, chance=chance)
+        reply = await self._send(role, level, tools)
+        replies, tried = [reply], [] if level is None else [_tried(reply, level)]
+        while tried:
+            look = self._effort.look(tried=tried, **situation, chance=chance)
+            reply = replies[look.keep]
+            if look.level is None or any(one.level == look.level for one in tried):
+                self._chance = chance * (1.0 if look.chance is None else look.chance)
+                break
+            try:
+                replies.append(await self._send(role, look.level, tools))
+            except ClientError:
+                break  # what is there is paid for, and better than nothing
+            tried.append(_tried(replies[-1], look.level))
+            level = look.level
+        self._level = level
+        return reply
+
+    def _situation(self, role: StepRole) -> dict[str, Any]:
+        return {
+            "history": list(self.messages),
+            "observation": self.observation,
+            "spec": self._spec,
+            "role": role,
+            "step": self._asked,
+            "limits": self._limits,
+        }
+
+    async def _send(self, role: StepRole, level: Effort | None, tools: Sequence[Tool]) -> ChatReply:
+        """Send the conversation so far, and write the step down."""
         spec = self._spec
-        level = self._effort.select(
-            history=self.messages,
-            observation=self.observation,
-            spec=spec,
-            role=role,
-            step=self._asked,
-            limits=self._limits,
-        )
         reply = await self._client.chat(
             ChatRequest(
                 model=spec.model or "",
@@ -185,13 +219,23 @@ class _Talk:
         self.steps.append(
             Step(
                 role=role if reply.tool_calls else "answer",
-                requested=level,
+                # Where the model takes no level, a router has none to give; what the row asks for is noted.
+                requested=level or (spec.effort.default if spec.effort else None),
                 applied=reply.applied_effort,
                 text=reply.text[:_EXCERPT],
                 usage=reply.usage,
             )
         )
         return reply
+
+
+def _tried(reply: ChatReply, level: Effort) -> Tried:
+    return Tried(
+        level=level,
+        answer=said(final_answer(reply.text), reply.tool_calls),
+        response=reply.text,
+        tokens=reply.usage.output_tokens,
+    )
 
 
 async def _most_common(talk: _Talk, samples: int) -> str:

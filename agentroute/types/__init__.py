@@ -5,6 +5,7 @@ one into dicts and lists, ``from_plain`` reads it back.
 """
 
 from agentroute.types.chat import ChatReply, ChatRequest, ToolCall
+from agentroute.types.looks import Look, Tried
 from agentroute.types.plain import from_plain, to_plain
 from agentroute.types.queries import Entity, Extraction, Message, Passage, Query, Relation
 from agentroute.types.results import (
@@ -20,7 +21,17 @@ from agentroute.types.results import (
     StepRole,
     Usage,
 )
-from agentroute.types.seams import Agent, ChatClient, EffortRouter, Embedder, Extractor, Refiner, Router
+from agentroute.types.seams import (
+    Agent,
+    ChatClient,
+    EffortRouter,
+    Embedder,
+    Extractor,
+    Refiner,
+    Router,
+    SecondLook,
+    StepEffort,
+)
 from agentroute.types.specs import (
     EFFORTS,
     AgentKind,
@@ -52,6 +63,7 @@ __all__ = [
     "Extractor",
     "Key",
     "Limits",
+    "Look",
     "Message",
     "Passage",
     "Price",
@@ -65,10 +77,13 @@ __all__ = [
     "RoutingDecision",
     "RunResult",
     "RunStatus",
+    "SecondLook",
     "Step",
+    "StepEffort",
     "StepRole",
     "Strategy",
     "ToolCall",
+    "Tried",
     "Usage",
     "from_plain",
     "to_plain",

@@ -55,7 +55,7 @@ class Step:
 
     Args:
         role: What the step was for.
-        requested: The effort that was asked for, or ``None`` where effort has no meaning.
+        requested: The effort that was asked for, if only by the row; ``None`` where effort has no meaning.
         applied: The effort that was really sent; differs from ``requested`` when the model has no such level.
         tool: The tool's name, for a tool call.
         text: A short excerpt of what came back.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from agentroute.types.chat import ChatReply, ChatRequest
+from agentroute.types.looks import Look, Tried
 from agentroute.types.queries import Extraction, Query
 from agentroute.types.results import Answer, Limits, Refined, RoutingDecision, StepRole
 from agentroute.types.specs import AgentSpec, Effort
@@ -78,6 +79,52 @@ class EffortRouter(Protocol):
         limits: Limits,
     ) -> Effort | None:
         """Return the level for the next call, or ``None`` when the agent has no levels."""
+
+
+@runtime_checkable
+class SecondLook(EffortRouter, Protocol):
+    """An effort router that also looks at what came back, and may have the step repeated higher up."""
+
+    def select(
+        self,
+        *,
+        history: Sequence[dict[str, Any]],
+        observation: str,
+        spec: AgentSpec,
+        role: StepRole,
+        step: int,
+        limits: Limits,
+        previous: Effort | None = None,
+        chance: float = 1.0,
+    ) -> Effort | None:
+        """As ``EffortRouter.select``, told the level of the step before, and how the steps so far went."""
+
+    def look(
+        self,
+        *,
+        tried: Sequence[Tried],
+        history: Sequence[dict[str, Any]],
+        observation: str,
+        spec: AgentSpec,
+        role: StepRole,
+        step: int,
+        limits: Limits,
+        chance: float = 1.0,
+    ) -> Look:
+        """Say which of the answers to keep, and whether to ask again first. Every call is paid for."""
+
+
+class StepEffort(Protocol):
+    """An effort router with the agent, the limits and the number of the step filled in."""
+
+    def __call__(
+        self,
+        *,
+        role: StepRole = "answer",
+        observation: str = "",
+        history: Sequence[dict[str, Any]] = (),
+    ) -> Effort | None:
+        """Return the level of the next step, or ``None`` when the agent has no levels."""
 
 
 @runtime_checkable

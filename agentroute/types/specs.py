@@ -48,7 +48,8 @@ class Key:
         return kind in self.kinds or kind == "recorded"
 
 
-_ID = r"[a-z0-9][a-z0-9._-]{0,63}"
+# The rungs of a recorded ladder, one level of an agent each, are called AGENT@LEVEL.
+_ID = rf"[a-z0-9][a-z0-9._-]{{0,63}}(@({'|'.join(EFFORTS)}))?"
 _ID_RULE = "must be 1 to 64 of a-z, 0-9, '.', '_', '-', a letter or digit first, such as web-researcher"
 _IMPORT = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z][A-Za-z0-9_]*"
 _IMPORT_RULE = "must be an import path, such as my_app.tools:search"

@@ -6,7 +6,7 @@ from itertools import chain, combinations, product
 
 import pytest
 
-from agentroute.effort.levels import applied, clamp, levels_for, rank
+from agentroute.effort.levels import advice, applied, breaks_cache, clamp, levels_for, rank, thinking_budget
 from agentroute.types import EFFORTS, AgentSpec, Effort, EffortRange, Limits
 
 MODELS = [
@@ -99,10 +99,10 @@ def test_a_model_drops_all_levels_or_none(model: str) -> None:
 def test_every_level_worth_asking_for_does_more_than_the_one_before(model: str) -> None:
     for levels in LEVEL_SETS:
         kept = levels_for(agent(levels, model))
-        effects = [rank(effect) for level in kept if (effect := applied(model, level)) is not None]
-        assert len(effects) == len(kept)
+        effects = [rank(level) for level in kept]
         assert effects == sorted(set(effects))
-        assert set(kept) <= set(levels)
+        assert all(applied(model, level) == level for level in kept)
+        assert set(kept) <= {applied(model, level) for level in levels}
         strongest = [rank(effect) for level in levels if (effect := applied(model, level)) is not None]
         assert max(effects, default=-1) == max(strongest, default=-1)
 
@@ -116,7 +116,8 @@ def test_every_level_worth_asking_for_does_more_than_the_one_before(model: str) 
         ("openai/gpt-5.1", "minimal", "low"),
         ("azure/gpt-5.2", "xhigh", "xhigh"),
         ("anthropic/claude-sonnet-4-5", "minimal", "low"),
-        ("anthropic/claude-opus-4-6", "xhigh", "xhigh"),
+        ("anthropic/claude-opus-4-6", "xhigh", "high"),
+        ("anthropic/claude-opus-4-7", "xhigh", "xhigh"),
         ("anthropic/claude-3-5-sonnet-latest", "low", None),
         ("gemini/gemini-2.5-flash", "xhigh", "high"),
         ("deepseek/deepseek-reasoner", "xhigh", "low"),
@@ -136,6 +137,40 @@ def test_levels_that_a_model_cannot_tell_apart_are_one_level() -> None:
     assert levels_for(agent(("high", "low", "medium"), "deepseek/deepseek-chat")) == ("low",)
     assert levels_for(agent(("low", "xhigh"), "ollama/qwen3:8b")) == ("low",)
     assert levels_for(agent(("low", "high"), "openai/gpt-4o")) == ()
+
+
+def test_a_level_that_a_model_refuses_is_asked_for_by_the_name_of_its_nearest() -> None:
+    assert levels_for(agent(("none", "high", "xhigh"), "openai/gpt-5-mini")) == ("minimal", "high")
+    assert levels_for(agent(("minimal", "low", "high"), "anthropic/claude-sonnet-4-5")) == ("low", "high")
+
+
+def test_a_model_in_no_family_gets_the_three_levels_that_all_know() -> None:
+    assert levels_for(agent(EFFORTS, "nobody/knows-this")) == ("low", "medium", "high")
+    assert levels_for(agent(EFFORTS, "openai/my-own-model")) == ("low", "medium", "high")
+
+
+def test_what_becomes_of_a_row_is_said_when_it_is_not_what_the_row_says() -> None:
+    assert advice(agent(("low", "high"), "openai/gpt-5")) == ()
+    assert "takes no level" in advice(agent(("low", "high"), "openai/gpt-4o"))[0]
+    assert "knows low of it" in advice(agent(("low", "high"), "deepseek/deepseek-chat"))[0]
+    assert advice(agent(("low",))) == ()
+
+
+def test_changing_the_level_is_dear_unless_it_is_known_not_to_be() -> None:
+    assert breaks_cache("openai/gpt-5.2") and breaks_cache("anthropic/claude-sonnet-4-5")
+    assert breaks_cache("nobody/knows-this")
+    assert not breaks_cache("openai/gpt-4o")  # which has no second level to change to
+    assert not breaks_cache("deepseek/deepseek-chat")
+
+
+def test_a_budget_of_thinking_grows_with_the_level() -> None:
+    assert thinking_budget("anthropic/claude-sonnet-4-5", "minimal") == 1024
+    assert thinking_budget("openai/gpt-5", "high") is None
+    for model in MODELS:
+        budgets = [thinking_budget(model, level) for level in EFFORTS]
+        known = [budget for budget in budgets if budget is not None]
+        assert known == sorted(known)
+        assert len(known) in (0, len(EFFORTS))
 
 
 def test_an_agent_that_is_no_model_keeps_its_levels_weakest_first() -> None:

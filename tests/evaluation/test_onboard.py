@@ -17,8 +17,8 @@ from agentroute.evaluation.compare import evaluate
 from agentroute.evaluation.onboard import Onboarding, aonboard, onboard
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
 from agentroute.registry import AgentRegistry
-from agentroute.routing.choose import VIEWS
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.calibration import VIEWS
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.policy import TopK
 from agentroute.routing.router import GraphRouter
 from agentroute.routing.train import train
@@ -80,7 +80,7 @@ def router(folder: Path) -> GraphRouter:
     import torch
 
     torch.set_num_threads(1)
-    config = TrainConfig(seed=1, epochs=12, committee=1, batch_size=64, learning_rate=5e-3)
+    config = TrainConfig(seed=1, epochs=12, batch_size=64, learning_rate=5e-3)
     return train(folder, config=config, embedder=EMBEDDER)
 
 

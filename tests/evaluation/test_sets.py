@@ -25,8 +25,8 @@ from agentroute.knowledge.hashing import HashingEmbedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.registry import AgentRegistry
 from agentroute.routing.baselines import run_baselines
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.deciding import EXACT
-from agentroute.routing.fit import TrainConfig
 from agentroute.routing.replay import answer_groups
 from agentroute.routing.router import GraphRouter
 from agentroute.routing.train import train
@@ -44,7 +44,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chooser(labelled: Path) -> GraphRouter:
     """A router that has learned who fits."""
     torch.set_num_threads(1)  # for graphs this small, threads only wait for each other
-    return train(labelled, config=TrainConfig(epochs=6, committee=1), embedder=EMBEDDER)
+    return train(labelled, config=TrainConfig(epochs=6), embedder=EMBEDDER)
 
 
 @pytest.fixture(scope="module")

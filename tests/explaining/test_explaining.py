@@ -21,8 +21,8 @@ from agentroute.knowledge.build import query_text
 from agentroute.knowledge.graph import BASE, KNOWS
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.outcomes import OutcomeFolder
+from agentroute.routing.calibration import VIEWS
 from agentroute.routing.cards import CardRouter
-from agentroute.routing.choose import VIEWS
 from agentroute.routing.deciding import SHORTLIST
 from agentroute.routing.policy import Nucleus, PriceAware, TopK
 from agentroute.routing.router import GraphRouter
@@ -233,7 +233,8 @@ def test_words_named_by_a_contrary_regression_fail_the_test():
     shuffled = replace(learned, by_term=rng.permutation(learned.by_term), by_vector=learned.by_vector * 0)
     record = replace(honest.record, regression=shuffled)
     # The words have next to no part in this score: what they name is as good as drawn.
-    weights = {**honest.weights, "belief": np.array([1.0, 1.0, 1.0, 1e-4], np.float32)}
+    contrary = np.broadcast_to(np.array([1.0, 1.0, 1.0, 1e-4], np.float32), honest.weights["belief"].shape)
+    weights = {**honest.weights, "belief": contrary}
     made = GraphRouter(
         embedder=honest.embedder,
         extractor=honest.extractor,

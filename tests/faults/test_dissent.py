@@ -14,7 +14,7 @@ from routing.folders import EMBEDDER, TOPICS, question, team
 from agentroute import AgentRoute
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
 from agentroute.registry import AgentRegistry
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.router import GraphRouter
 from agentroute.routing.train import train
 from agentroute.testing import StaticRouter

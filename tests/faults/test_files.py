@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from agentroute.errors import AgentRouteError, RouterFileError
+from agentroute.knowledge import files
 from agentroute.knowledge.cache import CachedEmbedder
 from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
 from agentroute.registry import AgentRegistry
 from agentroute.registry.watch import WatchedRegistry
-from agentroute.routing import files
 from agentroute.types import AgentSpec, Query
 
 TEAM = AgentRegistry.from_specs(
@@ -134,7 +134,7 @@ def test_no_prefix_and_no_flip_of_a_cache_gives_another_vector(tmp_path: Path) -
 SAVER = """
 import sys
 import numpy as np
-from agentroute.routing import files
+from agentroute.knowledge import files
 number = 0
 while True:
     files.save(sys.argv[1], {"number": number}, {"x": np.full(20_000, number, np.float32)})
@@ -210,7 +210,7 @@ from agentroute.errors import StorageError
 from agentroute.knowledge.cache import CachedEmbedder
 from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.outcomes import Outcome, OutcomeWriter
-from agentroute.routing import files
+from agentroute.knowledge import files
 
 home, limit = Path(sys.argv[1]), int(sys.argv[2])
 if limit:  # no disk of our own: the size of every file has a limit instead
@@ -314,7 +314,7 @@ import numpy as np
 from agentroute.errors import AgentRouteError
 from agentroute.outcomes import OutcomeFolder, OutcomeWriter, create_folder
 from agentroute.registry import AgentRegistry
-from agentroute.routing import files
+from agentroute.knowledge import files
 from agentroute.routing.router import GraphRouter
 from agentroute.types import AgentSpec
 

@@ -20,12 +20,12 @@ from agentroute.cli.app import app
 from agentroute.errors import AgentRouteError, InputError, QueryError
 from agentroute.evaluation.collect import collect
 from agentroute.evaluation.compare import evaluate
+from agentroute.knowledge import files
 from agentroute.knowledge.embed import make_embedder
 from agentroute.outcomes import OutcomeFolder, OutcomeWriter
 from agentroute.outcomes.folder import read_queries
 from agentroute.pipeline import load_router
 from agentroute.registry import AgentRegistry
-from agentroute.routing import files
 from agentroute.routing.router import GraphRouter
 from agentroute.testing import StaticRouter
 from agentroute.types import AgentSpec, Limits, Query
@@ -299,7 +299,7 @@ def test_a_router_file_that_is_signed_but_wrong_is_refused(
 def router(outcomes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
-    from agentroute.routing.fit import TrainConfig
+    from agentroute.routing.config import TrainConfig
     from agentroute.routing.train import train
 
     torch.set_num_threads(1)

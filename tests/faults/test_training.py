@@ -16,8 +16,10 @@ from routing.folders import make_folder, random_graphs
 
 from agentroute.errors import StorageError
 from agentroute.knowledge.hetero import PackedGraphs
-from agentroute.routing import files, unfinished
-from agentroute.routing.fit import Fitted, TrainConfig, fit
+from agentroute.knowledge import files
+from agentroute.routing import unfinished
+from agentroute.routing.config import TrainConfig
+from agentroute.routing.fit import Fitted, fit
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.unfinished import Unfinished
 
@@ -151,7 +153,7 @@ import torch
 torch.set_num_threads(1)
 from agentroute.cli.app import app
 from agentroute.routing import unfinished
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.train import train
 
 folder, home, *deaths = sys.argv[1:]

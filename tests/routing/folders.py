@@ -107,7 +107,7 @@ def trained(seed: int = 0, shuffled: bool = False) -> GraphRouter:
     """A router trained on the shared folder, once per process."""
     import torch
 
-    from agentroute.routing.fit import TrainConfig
+    from agentroute.routing.config import TrainConfig
     from agentroute.routing.train import train
 
     torch.set_num_threads(1)

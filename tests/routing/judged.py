@@ -10,7 +10,8 @@ from routing.folders import EMBEDDER, SAID, TOPICS, question, random_record, ran
 
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.outcomes import OutcomeTable, QueryRecord
-from agentroute.routing.choose import Calibration, Setting, candidates
+from agentroute.routing.calibration import Calibration
+from agentroute.routing.choose import Setting, candidates
 from agentroute.routing.gnn import GNNConfig, RouterGNN
 from agentroute.routing.policy import Policy
 from agentroute.routing.router import GraphRouter

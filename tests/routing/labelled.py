@@ -75,10 +75,10 @@ def trained_on_labels() -> GraphRouter:
     """A router trained on such a folder, once per process."""
     import torch
 
-    from agentroute.routing.fit import TrainConfig
+    from agentroute.routing.config import TrainConfig
     from agentroute.routing.train import train
 
     torch.set_num_threads(1)  # for graphs this small, threads only wait for each other
     with TemporaryDirectory() as home:
         folder = make_labelled(Path(home) / "topics")
-        return train(folder, config=TrainConfig(epochs=6, committee=1), embedder=EMBEDDER)
+        return train(folder, config=TrainConfig(epochs=6), embedder=EMBEDDER)

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from agentroute.routing.fit import FULL_SHARE, TrainConfig, fit_voices, partial_round
+from agentroute.routing.config import TrainConfig
+from agentroute.routing.partial import FULL_SHARE, partial_round
+from agentroute.routing.voices import fit_voices
 
 SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 6))
 SCORES = SHAPES.flatmap(

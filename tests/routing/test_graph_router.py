@@ -12,7 +12,7 @@ from routing.folders import EMBEDDER, TOPICS, question, spec, team, trained
 from agentroute.errors import InputError, QueryError
 from agentroute.knowledge.build import SUITS_DIM
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, logit
-from agentroute.routing.choose import VIEWS, Calibration
+from agentroute.routing.calibration import VIEWS, Calibration
 from agentroute.routing.policy import Nucleus, PriceAware, TopK
 from agentroute.routing.router import GraphRouter, views_of
 from agentroute.types import Answer, Limits, Message, Passage, Query, from_plain, to_plain

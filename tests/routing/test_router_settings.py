@@ -12,9 +12,9 @@ from routing.folders import EMBEDDER, TOPICS, held_out, question, shared_folder,
 from routing.judged import drawn_table, live_answer, random_router, setting
 
 from agentroute.errors import InputError, RouterFileError
+from agentroute.knowledge import files
 from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.outcomes import OutcomeFolder
-from agentroute.routing import files
 from agentroute.routing.assurance import TARGETS
 from agentroute.routing.choose import PRESETS
 from agentroute.routing.policy import TopK

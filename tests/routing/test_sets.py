@@ -17,7 +17,8 @@ from routing.labelled import agents, trained_on_labels
 from routing.test_policy import MANY, tables
 
 from agentroute.errors import InputError
-from agentroute.routing.choose import VIEWS, best
+from agentroute.routing.calibration import VIEWS
+from agentroute.routing.choose import best
 from agentroute.routing.policy import View, make_policy
 from agentroute.routing.router import GraphRouter
 from agentroute.routing.sets import (

@@ -13,7 +13,8 @@ from routing.judged import random_router, setting
 
 from agentroute.errors import InputError
 from agentroute.knowledge.record import TrackRecord, with_agent
-from agentroute.routing.choose import VIEWS, candidates
+from agentroute.routing.calibration import VIEWS
+from agentroute.routing.choose import candidates
 from agentroute.routing.policy import TopK
 from agentroute.routing.router import GraphRouter
 from agentroute.types import AgentSpec, Price, Query

@@ -15,12 +15,13 @@ from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import KNOWS
 from agentroute.knowledge.team import Team
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
+from agentroute.outcomes.split import folds
 from agentroute.registry import AgentRegistry
+from agentroute.routing import crossfit
 from agentroute.routing import train as training
 from agentroute.routing.choose import ROUNDS
-from agentroute.routing.fit import TrainConfig
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.router import GraphRouter
-from agentroute.routing.split import folds
 from agentroute.routing.train import train
 from agentroute.types import Answer, Query
 
@@ -159,9 +160,9 @@ def test_the_test_part_does_not_touch_the_router(small, first, tmp_path):
 def cross_fitted(table):
     """The graphs that a network is trained on, with what is known of the agents in each."""
     finder = RuleExtractor()
-    record = training._remember(table, EMBEDDER, finder)
+    record = crossfit.remember(table, EMBEDDER, finder)
     builder = GraphBuilder(Team.build(table.agents, EMBEDDER), EMBEDDER, finder, record)
-    return training._cross_fitted(builder, table, training._examples(record, table), 0, 1.0)
+    return crossfit.cross_fitted(builder, table, crossfit.examples_of(record, table), 0, 1.0)
 
 
 def told(graph):
@@ -171,7 +172,7 @@ def told(graph):
 @pytest.mark.parametrize("share", ["one query", "a whole part"])
 def test_no_query_is_learned_from_with_its_own_outcome_in_sight(small, share):
     table = OutcomeFolder.open(small).table()
-    part = folds(table.queries, 0, training.FOLDS)[2]
+    part = folds(table.queries, 0, crossfit.FOLDS)[2]
     assert 1 < len(part) < len(table) / 4
     changed = part[:1] if share == "one query" else part
     score = table.score.copy()

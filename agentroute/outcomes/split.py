@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.outcomes import QueryRecord
+from agentroute.outcomes.records import QueryRecord
 
 Indices = npt.NDArray[np.int64]
 
@@ -37,7 +37,8 @@ def split_queries(records: Sequence[QueryRecord], seed: int, held_out: bool = Tr
     """Split queries by a hash of their text, so that equal questions stay together.
 
     A folder may bring its own split: ``meta: {"split": "train" | "test"}`` on every query. Queries of one
-    ``meta: {"template": ...}`` stay together, so that validation is as new as test.
+    ``meta: {"template": ...}`` stay together, so that validation is as new as test; so do the steps of one
+    ``meta: {"episode": ...}``.
 
     Args:
         records: The queries.
@@ -93,8 +94,9 @@ def folds(records: Sequence[QueryRecord], seed: int, count: int) -> list[Indices
 
 
 def _key(record: QueryRecord) -> str:
-    if template := record.meta.get("template"):
-        return str(template)
+    for name in ("template", "episode"):
+        if shared := record.meta.get(name):
+            return str(shared)
     return " ".join(record.query.text.casefold().split())
 
 

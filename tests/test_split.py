@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentroute.outcomes import QueryRecord
-from agentroute.routing.split import TEST_SHARE, VALIDATION_SHARE, folds, split_queries
+from agentroute.outcomes.split import TEST_SHARE, VALIDATION_SHARE, folds, split_queries
 from agentroute.types import Query
 
 
@@ -60,7 +60,7 @@ def test_where_a_question_goes_does_not_depend_on_the_others():
 
 def test_every_process_splits_alike_and_every_seed_otherwise():
     script = (
-        "from agentroute.routing.split import split_queries\n"
+        "from agentroute.outcomes.split import split_queries\n"
         "from agentroute.outcomes import QueryRecord\n"
         "from agentroute.types import Query\n"
         "rows = [QueryRecord(query=Query(text=f'question {i}')) for i in range(100)]\n"
