@@ -15,8 +15,8 @@ import torch
 from routing.folders import make_folder, random_graphs
 
 from agentroute.errors import StorageError
-from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge import files
+from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.routing import unfinished
 from agentroute.routing.config import TrainConfig
 from agentroute.routing.fit import Fitted, fit
