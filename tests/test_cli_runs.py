@@ -117,7 +117,7 @@ def test_a_run_that_is_ended_goes_on_with_the_command_that_was_printed(place: Pa
     result = json.loads(out)
     assert result["answer"] == "Paris" and result["run_id"] == run_id
     assert asked(place) == ["quick", "slow", "slow"], "who had answered was not asked again"
-    assert any("what they cost is unknown" in line for line in result["problems"])
+    assert any("what that cost is unknown" in line for line in result["problems"])
     # Once more: it has an answer now, and nobody is asked.
     again = start(place, *shlex.split(command), "--json")
     assert json.loads(again.communicate(timeout=60)[0]) == result and len(asked(place)) == 3

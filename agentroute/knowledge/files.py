@@ -77,6 +77,7 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Tensors) -> Path:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise StorageError(
             f"{path} could not be written: {error.strerror}; an older one is intact"
@@ -84,7 +85,6 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Tensors) -> Path:
     finally:
         with contextlib.suppress(OSError):  # what went wrong above must not be hidden by what goes wrong here
             temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
     return path
 
 

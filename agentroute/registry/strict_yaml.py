@@ -17,6 +17,7 @@ import yaml
 from agentroute.registry.plain_text import INVISIBLE, forbidden, shown
 
 MAX_DEPTH = 20
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels; a registry needs five"
 _SCALAR: Any = yaml.ScalarEvent
 MAX_EVENTS = 1_000_000  # 10,000 agents with every key have 700,000
 
@@ -146,8 +147,12 @@ class Loader:
                     return None
         except yaml.MarkedYAMLError as error:
             what, mark = error.problem or "unreadable", error.problem_mark
+            line = 1 if mark is None else mark.line + 1
+            if "nesting depth" in what:  # since 0.2.6 libyaml stops by itself, before we see it
+                self._refuse(line, _TOO_DEEP)
+                return None
             hint = next((hint for part, hint in _HINTS if part in what), "mend this line or the one above it")
-            self._refuse(1 if mark is None else mark.line + 1, f"not YAML ({what}); {hint}")
+            self._refuse(line, f"not YAML ({what}); {hint}")
             return None
         except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
             self._refuse(1, f"not YAML ({type(error).__name__}); write the registry anew")
@@ -185,7 +190,7 @@ class Loader:
             self._place(Hole(line) if event.tag else Scalar(event.value, line, not event.style))
             return True
         if len(self._stack) >= MAX_DEPTH:
-            self._refuse(line, f"nested deeper than {MAX_DEPTH} levels; a registry needs five")
+            self._refuse(line, _TOO_DEEP)
             return False
         node = Mapping(line) if isinstance(event, yaml.MappingStartEvent) else Sequence(line)
         self._place(Hole(line) if event.tag else node)

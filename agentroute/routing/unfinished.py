@@ -12,6 +12,7 @@ import inspect
 import logging
 import shutil
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -149,12 +150,19 @@ def unpack(tensors: Tensors, model: nn.Module, optimizer: torch.optim.Optimizer)
     return parts["best"]
 
 
+def _source(module: ModuleType) -> bytes:
+    try:
+        return inspect.getsource(module).encode()
+    except OSError:  # installed without its source: then the version has to do
+        return version("agentroute-graph").encode()
+
+
 def digest(*parts: object) -> str:
     """Return a sha256 over graphs, arrays, settings and the source of modules, in their order."""
     found = hashlib.sha256(torch.__version__.encode())
     for part in parts:
         if isinstance(part, ModuleType):
-            found.update(inspect.getsource(part).encode())
+            found.update(_source(part))
         elif isinstance(part, PackedGraphs):
             found.update(part.digest().encode())
         elif isinstance(part, np.ndarray):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from agentroute.running.cleaning import clean
@@ -78,6 +79,11 @@ def one_line(text: str, key: str | None = None) -> str:
     return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 3] + "..."
 
 
+@lru_cache(maxsize=4096)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
 def without_secrets(text: str, key: str | None = None) -> str:
     """Take secrets out of a text.
 
@@ -88,7 +94,8 @@ def without_secrets(text: str, key: str | None = None) -> str:
     Returns:
         The text without the key and without the value of any variable named like a secret.
     """
-    secrets = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)} | {key or ""}
+    # By name first: reading every value of the environment would be most of what a record costs.
+    secrets = {os.environ.get(name, "") for name in os.environ if _is_secret(name)} | {key or ""}
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_CHARS:
             for form in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):

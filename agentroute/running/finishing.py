@@ -78,6 +78,7 @@ class Finishing:
                 "answers": [answer.agent for answer in answers],
                 "earlier": state.get("earlier"),
             },
+            paid=update["refining"] != to_plain(Usage()),
         )
         if run.record.refused:
             line = f"journal: {run.record.refused}"

@@ -214,7 +214,7 @@ class Journal:
         """
         return self.store.submit(partial(_add, run, kind, _text(data), agent), durable=durable)
 
-    def end(self, run: str, status: str, data: Plain) -> Future[None]:
+    def end(self, run: str, status: str, data: Plain, *, durable: bool = True) -> Future[None]:
         """Put a run's end on record."""
         text, now = _text(data), time.time()
 
@@ -222,7 +222,7 @@ class Journal:
             _add(run, "ended", text, None, db)
             db.execute("UPDATE runs SET status = ?, ended = ?, owner = NULL WHERE id = ?", (status, now, run))
 
-        return self.store.submit(work, durable=True)
+        return self.store.submit(work, durable=durable)
 
     def release(self, run: str) -> Future[None]:
         """Give up a run that this process was at, if it has not ended; another may take it up."""

@@ -144,7 +144,7 @@ class Nodes:
             update["notes"] = [*state["notes"], verdict.note]
         if plain is not None:
             update["decisions"] = [plain]
-        # On the disk before anybody is sent: whoever takes the run up knows whom it may have paid.
+        # On record before anybody is sent: whoever takes the run up knows whom it may have paid.
         await run.record.routed(
             {
                 "decision": plain,

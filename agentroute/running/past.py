@@ -162,8 +162,9 @@ def _unknown(estimate: Usage) -> Usage:
 
 def _told(lost: list[Usage]) -> str:
     reserve = sum(lost, Usage()).cost_usd
-    at_most = "" if reserve is None else f"; they are charged their reserve of ${reserve:.6f}"
-    return f"{len(lost)} calls had left when this run broke off, and what they cost is unknown{at_most}"
+    at_most = "" if reserve is None else f"; charged their reserve of ${reserve:.6f}"
+    calls = "1 call" if len(lost) == 1 else f"{len(lost)} calls"
+    return f"{calls} had left when this run broke off, and what that cost is unknown{at_most}"
 
 
 def plain_start(past: Past) -> Plain:

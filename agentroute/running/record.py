@@ -32,7 +32,7 @@ class Record:
             self.refused = journal.store.problem
 
     async def begun(self, data: Plain) -> None:
-        """Put down what is asked. It is on the disk before anybody is sent, since writes keep their order."""
+        """Put down what is asked. It is on the disk before any answer is, since writes keep their order."""
         if self._journal is not None:
             await self._written(self._journal.begin(self._run, data))
 
@@ -42,8 +42,8 @@ class Record:
             await self.begun(data)
 
     async def routed(self, data: Plain) -> None:
-        """Put down a decision; with a wave in it, it is on the disk before the wave goes out."""
-        await self._add("routed", data, durable=bool(data["wave"]))
+        """Put down a decision before its wave goes out. It outlives this process, though not the machine."""
+        await self._add("routed", data, durable=False)
 
     async def sent(self, agent: str, spends: Usage) -> None:
         """Put down that a call is about to leave. It outlives this process, though not the machine."""
@@ -58,10 +58,16 @@ class Record:
         if self._journal is not None:
             self._journal.add(self._run, "late", to_plain(answer), answer.agent, durable=False)
 
-    async def ended(self, status: str, data: Plain) -> None:
-        """Put down how it ended, before its result is given out."""
+    async def ended(self, status: str, data: Plain, *, paid: bool) -> None:
+        """Put down how it ended, before its result is given out.
+
+        Args:
+            status: How.
+            data: The result, but for the answers, which are on record already.
+            paid: Whether money went into making it; what cost nothing can be made again.
+        """
         if self._journal is not None:
-            await self._written(self._journal.end(self._run, status, data))
+            await self._written(self._journal.end(self._run, status, data, durable=paid))
 
     def noting(self, agent: str, client: ChatClient) -> ChatClient:
         """Return a client that puts each call on record before it leaves."""

@@ -77,6 +77,7 @@ class Store:
         self.problem: str | None = None
         self._lock = threading.Lock()
         self._process = -1
+        self._level = ""
         self._thread: threading.Thread | None = None
         self._open()
 
@@ -190,7 +191,9 @@ class Store:
         found: list[tuple[Any, BaseException | None]] = []
         try:
             level = "FULL" if any(job.durable for job in batch) else "NORMAL"
-            connection.execute(f"PRAGMA synchronous={level}")
+            if level != self._level:
+                connection.execute(f"PRAGMA synchronous={level}")
+                self._level = level
             connection.execute("BEGIN IMMEDIATE")
             for job in batch:
                 found.append(_one(connection, job.work))
@@ -213,6 +216,7 @@ class Store:
 
     def _open(self) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._level = ""
         self._owners = self.path.with_name(f"{self.path.name}-owners")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -128,17 +128,47 @@ def _of(path: Path) -> list[Row]:
     where, tree = path.relative_to(TESTS.parent).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
     found = []
     tests = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    lists = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
     for test in tests:
-        calls = [call for decorator in test.decorator_list for call in ast.walk(decorator)]
-        marks = [call for call in calls if isinstance(call, ast.Call) and _name(call) == "fault"]
-        for mark in marks:
-            given = [node.value for node in mark.args if isinstance(node, ast.Constant)]
+        for mark, given in _marks(test, lists):
             if len(given) != 3 or not all(isinstance(text, str) for text in given) or given[0] not in FAULTS:
                 sys.exit(f"{where}:{mark.lineno}: a mark takes three texts: cell, seen, kept")
             if any(_name(call) in ("skip", "skipif", "xfail") for call in ast.walk(test)):
                 sys.exit(f"{where}:{test.lineno}: a fault that may be skipped is not held")
             found.append(Row(*map(str, given), test=f"{where}::{test.name}"))
     return found
+
+
+def _marks(
+    test: ast.FunctionDef | ast.AsyncFunctionDef, lists: dict[str, ast.expr]
+) -> list[tuple[ast.Call, list[object]]]:
+    """Find the marks of a test: plain ones, and those made in a row over a list of the file."""
+    found: list[tuple[ast.Call, list[object]]] = []
+    in_rows: set[ast.Call] = set()
+    nodes = [node for decorator in test.decorator_list for node in ast.walk(decorator)]
+    for row in [node for node in nodes if isinstance(node, ast.ListComp)]:
+        loop, over = row.generators[0], row.generators[0].iter
+        for mark in [node for node in ast.walk(row) if isinstance(node, ast.Call) and _name(node) == "fault"]:
+            in_rows.add(mark)
+            values = ast.literal_eval(lists[over.id] if isinstance(over, ast.Name) else over)
+            names = [getattr(node, "id", "") for node in getattr(loop.target, "elts", [loop.target])]
+            for value in values:
+                known = dict(zip(names, value if len(names) > 1 else [value], strict=True))
+                found.append((mark, [_value(node, known) for node in mark.args]))
+    for node in nodes:
+        if isinstance(node, ast.Call) and _name(node) == "fault" and node not in in_rows:
+            found.append((node, [_value(part, {}) for part in node.args]))
+    return found
+
+
+def _value(node: ast.expr, known: dict[str, object]) -> object:
+    if isinstance(node, ast.Name):
+        return known.get(node.id)
+    return node.value if isinstance(node, ast.Constant) else None
 
 
 def _name(node: ast.AST) -> str:

@@ -25,8 +25,8 @@ from agentroute.types import Query
 CANARY = {
     name: f"canary-{name}-8d2f5a1c"
     for name in (
-        "key", "unused", "inline", "header", "password", "token", "body", "cookie", "exception", "proxy",
-        "system", "query", "answer", "tool",
+        "key", "unused", "inline", "header", "password", "token", "exception", "proxy", "system", "query",
+        "answer", "tool",
     )
 }  # fmt: skip
 

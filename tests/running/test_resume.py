@@ -85,8 +85,7 @@ def test_after_kill_9_only_the_unfinished_agent_is_asked_and_all_is_on_the_bill(
         ("behind-gate", "ok"),
     ]
     assert any(
-        "1 calls had left when this run broke off, and what they cost is unknown" in p
-        for p in result.problems
+        "1 call had left when this run broke off, and what that cost is unknown" in p for p in result.problems
     )
     assert result.usage.cost_usd is None, "unknown is not free"
     assert budget.spent.cost_usd == pytest.approx(1.0), "four calls left, four are paid"
@@ -191,7 +190,7 @@ async def test_a_model_s_call_that_was_lost_is_unknown_and_charged_its_reserve(j
     result = await group.aresume("r")
     assert result.usage.requests == 2 and result.usage.cost_usd is None
     (note,) = [line for line in result.problems if "had left" in line]
-    assert "they are charged their reserve of $0.001" in note
+    assert "charged their reserve of $0.001" in note
     past = past_of(journal.story("r"))
     assert isinstance(past, Past) and past.charged.cost_usd == pytest.approx(0.00101, abs=2e-5)
 
