@@ -9,12 +9,16 @@ import time
 from pathlib import Path
 
 from agentroute import AgentRegistry, AgentRoute, collect, evaluate, train
+from agentroute.effort.train import EffortConfig
+from agentroute.effort.training import train_effort
+from agentroute.evaluation.effort import evaluate_effort
 from agentroute.evaluation.progress import progress_bar
+from agentroute.outcomes import OutcomeFolder
 from agentroute.workbench.ladders import record, shipped_questions, summary
 from agentroute.workbench.questions import records
 
 REGISTRY = Path(__file__).parent.parent / "agents" / "workbench.yaml"
-LADDER = Path("runs/workbench-effort")
+LADDER, EFFORT = Path("runs/workbench-effort"), Path("routers/effort")
 OUTCOMES, ROUTER, PICTURE = Path("runs/workbench"), Path("routers/workbench"), Path("runs/workbench.png")
 QUESTIONS = (
     "How many minutes are there in 3.5 days?",
@@ -55,6 +59,8 @@ def main() -> None:
     for level, score, tokens in summary(LADDER):
         print(f"   {level:<10}{score:>7.3f}{tokens:>13.0f}")
     print("   hindsight takes the cheapest level that does best: what choosing step by step is worth at most")
+    train_effort(OutcomeFolder.open(LADDER), EFFORT, config=EffortConfig(price="all_tokens"))
+    print(evaluate_effort(EFFORT, LADDER))
 
 
 if __name__ == "__main__":

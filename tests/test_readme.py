@@ -16,6 +16,7 @@ import pytest
 from agentroute.outcomes import QueryRecord
 from agentroute.registry import AgentRegistry
 from agentroute.testing import LoopbackServer
+from agentroute.workbench.ladders import record, shipped_questions
 from agentroute.workbench.questions import records
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     execute(
         ["agentroute", "train", collected, "--out", trained, "--epochs", "3", "--embedder", "hashing"], folder
     )
+    record(shipped_questions()[::3], folder / "runs" / "workbench-effort")
     for text in (*blocks("python"), *blocks("yaml")):
         if named := re.match(r"# (\S+\.(?:py|yaml))\n", text):
             (folder / named[1]).write_text(text)
@@ -134,7 +136,7 @@ def test_the_table_of_commands_is_the_command_line(clone: Path) -> None:
     told = re.findall(r"^\| `agentroute (\w+) ", README, re.M)
     shown = execute(["agentroute", "--help"], clone)
     listed = shown[shown.index("Commands") :]
-    assert told == re.findall(r"^\W*(check|ask|route|explain|collect|train|evaluate|onboard)\b", listed, re.M)
+    assert told == re.findall(r"^\W*(check|ask|route|explain|collect|train|evaluate|onboard|effort|runs)\b", listed, re.M)
 
 
 def test_there_is_a_place_for_the_measured_table() -> None:
