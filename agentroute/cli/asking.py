@@ -74,6 +74,10 @@ def ask(
     max_rounds: Annotated[int | None, typer.Option(help="Waves of agents at most.", min=1)] = None,
     preset: Preset = None,
     target_coverage: TargetCoverage = None,
+    effort: Annotated[
+        Path | None,
+        typer.Option("--effort", help="An effort router, made by `effort train`.", metavar="ROUTER"),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Tell each round and answer while the run goes on.")
     ] = False,
@@ -84,7 +88,7 @@ def ask(
 ) -> None:
     """Answer a question with the team, and show who was asked, round by round."""
     limits = _limits(max_cost_usd, deadline, max_rounds)
-    team = _team(registry, router, allow, limits, preset, target_coverage)
+    team = _team(registry, router, allow, limits, preset, target_coverage, effort)
     follower = Follower(tell if verbose else None)
     try:
         with only_ours():
@@ -156,6 +160,7 @@ def _team(
     limits: Any,
     preset: str | None,
     target_coverage: float | None,
+    effort: Path | None = None,
 ) -> Any:
     from agentroute.pipeline import AgentRoute
 
@@ -166,6 +171,7 @@ def _team(
         limits=limits,
         preset=preset,
         target_coverage=target_coverage,
+        effort=effort,
     )
 
 
