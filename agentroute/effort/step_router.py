@@ -17,7 +17,7 @@ from agentroute.effort.levels import clamp, levels_for, rank
 from agentroute.effort.plan import Asked, Plan, moves, signs_of, states
 from agentroute.effort.rereading import rereading_cost
 from agentroute.effort.router import FixedEffort
-from agentroute.effort.signs import Reply, StepView
+from agentroute.effort.signs import Reply, StepView, widths
 from agentroute.effort.train import LadderPlan, numbered
 from agentroute.errors import InputError, RouterFileError
 from agentroute.knowledge import files
@@ -186,6 +186,7 @@ class StepRouter:
             **self.manifest,
             "kind": KIND,
             "embedder": self.embedder.fingerprint if self.embedder else None,
+            "signs": widths(),
             "ladders": [_facts(learned) for learned in self.plans],
         }
         return files.save(folder, facts, tensors)
@@ -209,6 +210,11 @@ class StepRouter:
             raise RouterFileError(
                 f"{folder} holds a router of agents, not of effort: give it as router=..., or make one with "
                 "'agentroute effort train FOLDER --out ROUTER'"
+            )
+        if manifest.get("signs") != widths():
+            raise RouterFileError(
+                f"{folder} reads {manifest.get('signs')} signs of a step, this agentroute {widths()}; "
+                "train it again"
             )
         wanted = manifest.get("embedder")
         if wanted is not None and embedder is None:
@@ -340,6 +346,11 @@ def _restored(facts: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Lad
         raise KeyError("words")
     every = states(len(rungs))
     named = {state: _part(arrays, "-".join(map(str, state)) or "start") for state in every}
+    forests = {state: Forest.restore(named[state]) for state in every}
+    for state, forest in forests.items():
+        shape = (len(facts["prices"]), forest.leaves, len(moves(state, len(rungs))))
+        if named[state]["worth"].shape != shape or len(named[state]["chance"]) != forest.leaves:
+            raise ValueError(f"the tables of state {state} do not fit its forest")
     choice = dict(facts["choice"])
     choice["tried"] = tuple(tuple(row) for row in choice["tried"])
     if not (choice["at"] is None or 0 <= choice["at"] < len(facts["prices"])):
@@ -365,7 +376,7 @@ def _restored(facts: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Lad
         spent=arrays["spent"],
         plan=Plan(
             rungs=len(rungs),
-            forests={state: Forest.restore(named[state]) for state in every},
+            forests=forests,
             worth={state: named[state]["worth"] for state in every},
             chance={state: named[state]["chance"] for state in every},
             prices=np.array(facts["prices"], np.float64),

@@ -140,7 +140,7 @@ def judge(router: StepRouter, opened: OutcomeFolder, held: StepRouter | None = N
     """
     manifest = (held or router).manifest
     test = set(manifest["test_ids"]) & set(opened.queries)
-    found = find_ladders(opened, across=bool(manifest["across"]), agents=manifest["agents"])
+    found = find_ladders(opened, across=bool(manifest["across"]), agents=manifest["agents"], held_out=test)
     plans = {learned.ladder.name: learned for learned in router.plans}
     parts: list[Judged] = []
     for ladder in found:
