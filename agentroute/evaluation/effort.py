@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from agentroute.effort.choice import by_episode
 from agentroute.effort.ladders import Ladder, find_ladders
-from agentroute.effort.plan import Walk
 from agentroute.effort.step_router import StepRouter
 from agentroute.effort.train import EffortConfig, LadderPlan, Progress, always, vectors_of
 from agentroute.effort.training import train_effort
+from agentroute.effort.walks import Walk
 from agentroute.errors import InputError
 from agentroute.evaluation.bootstrap import interval, resampled_means
 from agentroute.evaluation.effort_report import EffortPolicy, EffortReport, Saving

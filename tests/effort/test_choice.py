@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agentroute.effort.choice import Choice, by_episode, choose
-from agentroute.effort.plan import Walk
+from agentroute.effort.walks import Walk
 
 STEPS = 100
 PRICE = np.tile([1.0, 10.0], (STEPS, 1))
