@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agentroute.errors import RunError as RunError
     from agentroute.evaluation.collect import collect as collect
     from agentroute.evaluation.compare import evaluate as evaluate
+    from agentroute.evaluation.effort_collect import collect_effort as collect_effort
     from agentroute.evaluation.sets import evaluate_sets as evaluate_sets
     from agentroute.outcomes import OutcomeFolder as OutcomeFolder
     from agentroute.pipeline import AgentRoute as AgentRoute
@@ -55,6 +56,7 @@ _HOME = {
     "RunError": "errors",
     "RunResult": "types",
     "collect": "evaluation.collect",
+    "collect_effort": "evaluation.effort_collect",
     "evaluate": "evaluation.compare",
     "evaluate_sets": "evaluation.sets",
     "train": "routing.train",
@@ -77,6 +79,7 @@ __all__ = [
     "RunError",
     "RunResult",
     "collect",
+    "collect_effort",
     "evaluate",
     "evaluate_sets",
     "train",

@@ -76,6 +76,15 @@ def test_collect_says_the_price_first_and_shows_the_shares(
     assert (again["repeats"]["kept"], again["repeats"]["recorded"], again["cost_usd"]) == (4, 0, 0.0)
 
 
+def test_the_price_alone_asks_nobody_and_leaves_nothing(
+    server: LoopbackServer, questions: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "labels"
+    out, err = run("effort", "collect", registry(tmp_path, server), questions, "-o", folder, "--estimate")
+    assert (out, server.requests, folder.exists()) == ("", [], False)
+    assert "trajectories: 2 calls, about $" in err and "12 calls" in err
+
+
 def test_it_ends_with_a_code_that_says_why(server: LoopbackServer, questions: Path, tmp_path: Path) -> None:
     team, folder = registry(tmp_path, server), tmp_path / "labels"
     _, err = run("effort", "collect", team, questions, "-o", folder, "--max-cost-usd", 0, code=21)

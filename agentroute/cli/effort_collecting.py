@@ -29,6 +29,9 @@ def collect(
         str | None, typer.Option(help="exact_match, token_f1, numeric or choice; else each query's own.")
     ] = None,
     concurrency: Annotated[int, typer.Option(help="Calls under way at once.", min=1, max=1_000)] = 8,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say what it will cost, and ask nobody.")
+    ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Make those again that failed before.")] = False,
     allow: Allow = None,
     max_cost_usd: MaxCost = None,
@@ -59,6 +62,7 @@ def collect(
                 concurrency=concurrency,
                 limits=Limits(max_cost_usd=max_cost_usd, deadline_s=deadline),
                 retry=retry,
+                estimate=estimate,
                 allow=modules,
                 progress=bar,
                 tell=tell,
@@ -67,7 +71,7 @@ def collect(
         raise KeyboardInterrupt(f"interrupted; {again}") from None
     if as_json:
         print_json(report.to_json())
-    else:
+    elif not estimate:
         if report.repeats is not None:
             _show_shares(out)
         made, kept = (report.repeats.recorded, report.repeats.kept) if report.repeats else (0, 0)

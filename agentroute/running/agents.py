@@ -215,23 +215,6 @@ def _one_line(error: object) -> str:
     return line if len(line) <= 300 else f"{line[:299]}…"
 
 
-def unapplied(answer: Answer) -> str | None:
-    """Say in one line which level of effort an agent was to run at and did not; ``None`` when it always did.
-
-    Args:
-        answer: What it gave back.
-
-    Returns:
-        A line that begins with the agent's id, about the first such step.
-    """
-    missed = [step for step in answer.steps if step.requested not in (None, step.applied)]
-    if not missed:
-        return None
-    often = f" in {len(missed)} steps" if len(missed) > 1 else ""
-    ran = "not applied" if missed[0].applied is None else f"ran at {missed[0].applied}"
-    return f"{answer.agent}: effort {missed[0].requested} was asked for, and {ran}{often}"
-
-
 def problem(answer: Answer) -> str | None:
     """Say in one line what an agent did not do; ``None`` when it answered or declined.
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from agentroute.errors import MissingExtraError
-from agentroute.running.chat_effort import ChatEffort, Options
+from agentroute.running.chat_levels import ChatEffort, Options
 from agentroute.types import Effort, EffortRouter, Limits
 
 try:

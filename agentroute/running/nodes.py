@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
 from agentroute.errors import InputError
-from agentroute.running.agents import Prepared, problem, run_agent, unapplied
+from agentroute.running.agents import Prepared, problem, run_agent
 from agentroute.running.client import ClientError
 from agentroute.running.confidence import certainty
 from agentroute.running.context import Contexts, Run, RunContext
@@ -220,14 +220,13 @@ class Nodes:
         last = state["decisions"][-1] if state["decisions"] else None
         confidence, unkept = certainty(refined, given, state["weights"], last, self._target_coverage)
         problems = [*refined.problems, *([unkept] if unkept else []), *self._caveats]
-        news = [line for answer in answers if (line := unapplied(answer)) is not None]
         troubled = bool(state["problems"] or problems)
         return {
             "answer": refined.text,
             "status": "degraded" if troubled else "complete",
             "sources": list(refined.sources),
             "confidence": confidence,
-            "problems": [*problems, *state["notes"], *news],
+            "problems": [*problems, *state["notes"]],
             "refining": plain["usage"],
             "messages": [AIMessage(refined.text)] if from_chat else [],
         }

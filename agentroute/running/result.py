@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, RunError
+from agentroute.running.sent import unapplied
 from agentroute.types import Answer, Refined, RoutingDecision, RunResult, Usage, from_plain
 
 _FAILURES: dict[str, type[RunError]] = {
@@ -48,7 +49,9 @@ def read_result(state: dict[str, Any]) -> RunResult:
         raise kind(failure["message"], run_id=state["run_id"], problems=failure["problems"])
     refining = from_plain(Usage, state["refining"])
     result = from_plain(RunResult, {key: state[key] for key in _RESULT})
-    return replace(result, usage=sum((answer.usage for answer in result.answers), refining))
+    missed = tuple(line for answer in result.answers if (line := unapplied(answer)) is not None)
+    usage = sum((answer.usage for answer in result.answers), refining)
+    return replace(result, usage=usage, problems=result.problems + missed)
 
 
 def broken(run_id: str, error: Exception) -> RunError:

@@ -1,4 +1,4 @@
-"""Which level of effort a request really carried, read off its body.
+"""Which level of effort a request really carried, read off its body; and which was not.
 
 Providers take a level in seven ways. What is read here is held, family by family, to the table in
 ``effort.families``; this wing of the house cannot import it.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agentroute.types import EFFORTS, Effort
+from agentroute.types import EFFORTS, Answer, Effort
 
 # litellm's budgets of thinking; "minimal" is 1, 128 or 512 tokens, by model.
 _BUDGETS: tuple[tuple[int, Effort], ...] = (
@@ -47,6 +47,23 @@ def applied_effort(sent: bytes, level: Effort | None, model: str = "") -> Effort
     if found is None and "magistral" in model.lower() and _has_system(body):
         return "low"  # a prompt to reason, one and the same for all levels
     return found
+
+
+def unapplied(answer: Answer) -> str | None:
+    """Say in one line which level of effort an agent was to run at and did not; ``None`` when it always did.
+
+    Args:
+        answer: What it gave back.
+
+    Returns:
+        A line that begins with the agent's id, about the first such step.
+    """
+    missed = [step for step in answer.steps if step.requested not in (None, step.applied)]
+    if not missed:
+        return None
+    often = f" in {len(missed)} steps" if len(missed) > 1 else ""
+    ran = "not applied" if missed[0].applied is None else f"ran at {missed[0].applied}"
+    return f"{answer.agent}: effort {missed[0].requested} was asked for, and {ran}{often}"
 
 
 def _named(body: Mapping[str, Any]) -> Effort | None:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from agentroute.types import Answer, Effort, Query, Step, StepEffort, StepRole, Usage
+from agentroute.types import Answer, Effort, Query, Step, StepEffort, Usage
 from agentroute.workbench.hops import Reading
 from agentroute.workbench.open_book import Book, tokens
 from agentroute.workbench.passages import MAX_CHARS
@@ -58,15 +58,14 @@ def answer(query: Query, effort: StepEffort) -> Answer:
     steps: list[Step] = []
     observation = query.text
     while True:
-        role: StepRole = "answer" if steps else "plan"
-        wanted = effort(role=role, observation=observation, history=history)
+        wanted = effort(observation=observation, history=history)
         level = wanted if wanted in TIERS else "high"
         opened = reading.turn_to(TIERS[level].opens)
         said = reading.answer() or ""
         spent = Usage(
             input_tokens=sum(tokens(passages[place]) for place in opened), output_tokens=-(-len(said) // 4)
         )
-        steps.append(Step(role=role, requested=wanted, applied=level, text=said, usage=spent))
+        steps.append(Step(role="answer", requested=wanted, applied=level, text=said, usage=spent))
         if len(steps) >= TIERS[level].hops or not opened:
             break
         titles = ", ".join(passages[place].title for place in opened)

@@ -64,7 +64,7 @@ pause_s = [0.0]
 def server() -> Iterator[LoopbackServer]:
     seen.clear()
     pause_s[0] = 0.0
-    with LoopbackServer(models={"thinker": thinker, "noeffort": "2"}) as running:
+    with LoopbackServer(replies=lambda question: "2", models={"thinker": thinker}) as running:
         yield running
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -186,6 +187,26 @@ def test_what_the_caller_binds_himself_stays(server: LoopbackServer, model: Chat
     with_effort(model, ByRole(answer="low")).bind(temperature=0.5, stop=["x"]).invoke("a")
     body = server.requests[-1].json
     assert (body["temperature"], body["stop"], body["reasoning_effort"]) == (0.5, ["x"], "low")
+
+
+def test_what_acts_around_a_call_acts_once(server: LoopbackServer, model: ChatOpenAI) -> None:
+    class Counts(BaseCallbackHandler):
+        begun = 0
+
+        def on_chat_model_start(self, *about: Any, **more: Any) -> None:
+            self.begun += 1
+
+    counts = Counts()
+    model.callbacks, model.tags = [counts], ["mine"]
+    wrapped = with_effort(model, ByRole(answer="low"))
+    wrapped.invoke("a")
+    assert (counts.begun, wrapped.tags, wrapped.profile) == (1, ["mine"], model.profile)
+
+
+def test_structured_output_comes_through_the_wrapper(server: LoopbackServer, model: ChatOpenAI) -> None:
+    wrapped = with_effort(model, ByRole(plan="high")).with_structured_output(population.args_schema)
+    assert wrapped.invoke("Orrin?").town == "Orrin"
+    assert sent(server) == ["high"]
 
 
 def test_levels_are_those_of_the_model_and_limits_hold(server: LoopbackServer, model: ChatOpenAI) -> None:
