@@ -17,7 +17,7 @@ from agentroute.effort.plan import Asked, moves, signs_of
 from agentroute.effort.rereading import rereading_cost
 from agentroute.effort.router import FixedEffort
 from agentroute.effort.signs import Reply, StepView, widths
-from agentroute.effort.storing import arrays_of, facts_of
+from agentroute.effort.storing import arrays_of, facts_of, restored
 from agentroute.effort.train import LadderPlan, numbered
 from agentroute.errors import InputError, RouterFileError
 from agentroute.knowledge import files
