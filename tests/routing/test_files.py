@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save as to_bytes
 
 from agentroute.errors import RouterFileError
-from agentroute.routing import files
+from agentroute.knowledge import files
 
 MANIFEST = {"seed": 3, "words": ["größe", "三", 'a "quote"', "\ud800"], "nested": {"none": None, "x": 0.1}}
 TENSORS = {
@@ -158,7 +158,7 @@ _WRITE = """
 import resource, signal, sys
 import numpy as np
 from agentroute.errors import AgentRouteError
-from agentroute.routing import files
+from agentroute.knowledge import files
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
@@ -170,7 +170,7 @@ except (OSError, AgentRouteError) as error:
 _KILLED = """
 import os, sys
 import numpy as np
-from agentroute.routing import files
+from agentroute.knowledge import files
 os.fsync = lambda descriptor: os._exit(9)
 files.save(sys.argv[1], {"new": True}, {"x": np.ones(100_000, np.float32)})
 """
