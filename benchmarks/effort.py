@@ -27,6 +27,7 @@ from effort_episodes import compose
 from measuring import Record, mean, spread
 from results import Kind, Results, carry_out, command_line, find_sets, parser, tell
 
+from agentroute.effort.choice import by_episode
 from agentroute.effort.step_router import StepRouter
 from agentroute.effort.train import EffortConfig
 from agentroute.effort.training import train_effort
@@ -159,8 +160,6 @@ def frontier(router: StepRouter, opened: OutcomeFolder, report: EffortReport) ->
     place = {rung.agent: column for column, rung in enumerate(part.ladder.rungs)}
     ladder = part.ladder.only([place[rung.agent] for rung in learned.ladder.rungs])
     _, price = ladder.price(learned.currency)
-    from agentroute.effort.choice import by_episode
-
     top = by_episode(ladder.score[:, -1], part.episodes)
     points = []
     for at in range(len(learned.plan.prices)):
@@ -252,20 +251,28 @@ def _in_hindsight(runs: Sequence[Record], points: float) -> list[float]:
 
 def markdown(found: Mapping[str, Record]) -> str:
     """Write the table."""
-    lines = [
-        "| bar | saved | lowest to highest | points lost | in hindsight | control | oracle | bar | verdicts |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = "what|saved|lowest to highest|points lost|in hindsight|control|oracle|bar|verdicts".split("|")
+    lines = [_row(head), "|---" * len(head) + "|"]
     for name, row in found.items():
         saved, lost = row["saved"], row["loss_points"]
-        control = "-" if row["control_saved"] is None else f"{row['control_saved']:.0%}"
         deploy = sum(verdict == "deploy" for verdict in row["verdicts"])
-        lines.append(
-            f"| {name}: {row['what']} | {saved['mean']:.1%} | {saved['low']:.1%} to {saved['high']:.1%} | "
-            f"{lost['mean']:+.2f} ({lost['low']:+.1f} to {lost['high']:+.1f}) | "
-            f"{row['in_hindsight'][0]:.0%} | {control} | {row['oracle_saved']:.0%} | {row['bar']:.0%} | deploy {deploy} of {len(row['verdicts'])} |"
+        cells = (
+            f"{name}: {row['what']}",
+            f"{saved['mean']:.1%}",
+            f"{saved['low']:.1%} to {saved['high']:.1%}",
+            f"{lost['mean']:+.2f} ({lost['low']:+.1f} to {lost['high']:+.1f})",
+            f"{row['in_hindsight'][0]:.0%}",
+            "-" if row["control_saved"] is None else f"{row['control_saved']:.0%}",
+            f"{row['oracle_saved']:.0%}",
+            f"{row['bar']:.0%}",
+            f"deploy {deploy} of {len(row['verdicts'])}",
         )
+        lines.append(_row(cells))
     return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def readers(data: Path, out: Path) -> Path | None:

@@ -341,3 +341,22 @@ def test_rivals_learn_and_see_nothing_of_what_they_are_judged_on(
     score[test], cost[test] = 1.0 - score[test], 7.0
     other = replace(task, table=replace(task.table, score=score, cost_usd=cost))
     np.testing.assert_array_equal(fit(other, lambda *step: None), logits)
+
+
+def test_composed_episodes_of_training_and_of_judging_share_no_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from effort.ladder import make_ladder
+
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    compose = import_module("effort_episodes").compose
+    out = compose(make_ladder(tmp_path / "sums", 60), tmp_path / "episodes", 5, 0)
+    rows = [json.loads(line) for line in (out / "queries.jsonl").read_text().splitlines()]
+    texts: dict[str, set[str]] = {"train": set(), "test": set()}
+    sizes: dict[str, int] = {}
+    for row in rows:
+        texts[row["meta"]["split"]].add(row["text"])
+        sizes[row["meta"]["episode"]] = sizes.get(row["meta"]["episode"], 0) + 1
+    assert texts["train"] and texts["test"]
+    assert not texts["train"] & texts["test"]
+    assert set(sizes.values()) == {5}

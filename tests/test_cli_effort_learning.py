@@ -118,3 +118,13 @@ def test_an_effort_router_is_no_router_of_agents(router: Path, tmp_path: Path) -
 
 def test_the_settings_that_are_tried_ascend() -> None:
     assert list(training.PRICES) == sorted(training.PRICES)
+
+
+def test_ask_takes_an_effort_router(router: Path, folder: Path, tmp_path: Path) -> None:
+    registry = tmp_path / "team.yaml"
+    registry.write_text(
+        "version: 1\ndefaults: {price: {call: 0}}\nagents:\n"
+        "  - {id: twice, kind: function, description: Doubles., function: 'evaluation.pupils:knows'}\n"
+    )
+    _, said = run("ask", "So?", "--registry", registry, "--effort", folder, code=2)
+    assert "no router to read there" in said

@@ -136,7 +136,9 @@ def test_the_table_of_commands_is_the_command_line(clone: Path) -> None:
     told = re.findall(r"^\| `agentroute (\w+) ", README, re.M)
     shown = execute(["agentroute", "--help"], clone)
     listed = shown[shown.index("Commands") :]
-    assert told == re.findall(r"^\W*(check|ask|route|explain|collect|train|evaluate|onboard|effort|runs)\b", listed, re.M)
+    assert told == re.findall(
+        r"^\W*(check|ask|route|explain|collect|train|evaluate|onboard|effort|runs)\b", listed, re.M
+    )
 
 
 def test_there_is_a_place_for_the_measured_table() -> None:

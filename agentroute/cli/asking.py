@@ -89,6 +89,10 @@ def ask(
             metavar="NAME=USD",
         ),
     ] = None,
+    effort: Annotated[
+        Path | None,
+        typer.Option("--effort", help="An effort router, made by `effort train`.", metavar="ROUTER"),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Tell each round and answer while the run goes on.")
     ] = False,
@@ -99,7 +103,9 @@ def ask(
     limits = _limits(max_cost_usd, deadline, max_rounds)
     kept = None if no_journal else _kept(journal)
     shared = None if budget is None else _shared(budget, journal)
-    team = _team(registry, router, allow, limits, preset, target_coverage, journal=kept, budget=shared)
+    team = _team(
+        registry, router, allow, limits, preset, target_coverage, journal=kept, budget=shared, effort=effort
+    )
     answered(follow(team, query, uuid.uuid4().hex, verbose), as_json, strict, told=verbose)
 
 

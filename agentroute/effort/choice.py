@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.effort.plan import Walk
+from agentroute.effort.walks import Walk
 
 Floats = npt.NDArray[np.floating[Any]]
 

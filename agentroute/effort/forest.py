@@ -68,8 +68,25 @@ class Forest:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, Any]) -> Forest:
-        """Build a forest from what ``arrays`` gave."""
-        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        """Build a forest from what ``arrays`` gave.
+
+        Raises:
+            ValueError: The nodes make no trees.
+        """
+        made = cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        nodes, place = len(made.sign), np.arange(len(made.sign))
+        inner, end = made.sign >= 0, made.sign < 0
+        # Who only ever goes forward comes to an end.
+        forward = all(
+            (side[inner] > place[inner]).all() and (side < nodes).all() for side in (made.left, made.right)
+        )
+        whole = all(len(part) == nodes for part in (made.limit, made.left, made.right))
+        numbered = np.array_equal(made.left[end], np.arange(made.leaves))
+        if not (
+            nodes and whole and forward and numbered and ((made.roots >= 0) & (made.roots < nodes)).all()
+        ):
+            raise ValueError("the nodes of a forest make no trees")
+        return made
 
 
 @dataclass(frozen=True, eq=False)

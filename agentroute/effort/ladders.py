@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,6 +107,10 @@ class Ladder:
             replies=tuple(self.replies[row] for row in kept),
         )
 
+    def without(self, held_out: Collection[str | None]) -> Ladder:
+        """Leave some queries out, by their ids."""
+        return self.take(np.array([record.query.id not in held_out for record in self.records], bool))
+
     def only(self, columns: Sequence[int]) -> Ladder:
         """Keep some rungs, in the order given."""
         kept = list(columns)
@@ -170,13 +174,20 @@ def base_of(spec: AgentSpec) -> str:
     return base if base and level in EFFORTS else spec.model or spec.id
 
 
-def find_ladders(folder: OutcomeFolder, *, across: bool = False, agents: Sequence[str] = ()) -> list[Ladder]:
+def find_ladders(
+    folder: OutcomeFolder,
+    *,
+    across: bool = False,
+    agents: Sequence[str] = (),
+    held_out: Collection[str | None] = (),
+) -> list[Ladder]:
     """Find the ladders of a folder.
 
     Args:
         folder: The outcomes.
         across: Whether to make all agents, of whatever model, one ladder in the order of their price.
         agents: The agents to look at; all by default.
+        held_out: Ids of queries that the order of agents must not be learned from.
 
     Returns:
         The ladders, by name.
@@ -208,7 +219,10 @@ def find_ladders(folder: OutcomeFolder, *, across: bool = False, agents: Sequenc
             dropped[outcome.agent] = dropped.get(outcome.agent, 0) + 1
         else:
             outcomes.setdefault((outcome.query, outcome.agent), []).append(outcome)
-    return [_ladder(name, groups[name], folder, outcomes, dropped) for name in sorted(found)]
+    made = [_ladder(name, groups[name], folder, outcomes, dropped) for name in sorted(found)]
+    if not across:
+        return made
+    return [ladder.only(_by_price(ladder.without(held_out))) for ladder in made]
 
 
 def _levels_differ(group: Sequence[AgentSpec], across: bool) -> bool:
@@ -258,7 +272,7 @@ def _ladder(
     if levelled:
         order = sorted(range(len(specs)), key=lambda column: rank(made.rungs[column].level or "none"))
         return made.only(order)
-    return made.only(_by_price(made))
+    return made
 
 
 def _by_price(ladder: Ladder) -> list[int]:

@@ -73,6 +73,12 @@ class Reply:
     tokens: float | None = None
 
 
+def widths() -> list[int]:
+    """Return how many signs there are of a step, of a reply, and of two replies; files hold it."""
+    view, reply = StepView(text=""), Reply(answer="")
+    return [len(step_signs(view)), len(reply_signs(reply, view)), len(pair_signs(reply, reply))]
+
+
 def step_signs(view: StepView) -> list[float]:
     """Read what shows before a step runs.
 

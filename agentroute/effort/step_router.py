@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.effort.forest import Forest
-from agentroute.effort.ladders import Ladder, Rung, base_of
+from agentroute.effort.ladders import base_of
 from agentroute.effort.levels import clamp, levels_for, rank
-from agentroute.effort.plan import Asked, Plan, moves, signs_of, states
+from agentroute.effort.plan import Asked, moves, signs_of
 from agentroute.effort.rereading import rereading_cost
 from agentroute.effort.router import FixedEffort
-from agentroute.effort.signs import Reply, StepView
+from agentroute.effort.signs import Reply, StepView, widths
+from agentroute.effort.storing import arrays_of, facts_of, restored
 from agentroute.effort.train import LadderPlan, numbered
 from agentroute.errors import InputError, RouterFileError
 from agentroute.knowledge import files
-from agentroute.knowledge.regression import Regression
 from agentroute.types import AgentSpec, Effort, Embedder, Limits, Look, StepRole, Tried
 
 KIND = "effort"
@@ -181,12 +180,13 @@ class StepRouter:
         """
         tensors: files.Tensors = {}
         for number, learned in enumerate(self.plans):
-            tensors |= {f"{number}.{name}": value for name, value in _arrays(learned).items()}
+            tensors |= {f"{number}.{name}": value for name, value in arrays_of(learned).items()}
         facts = {
             **self.manifest,
             "kind": KIND,
             "embedder": self.embedder.fingerprint if self.embedder else None,
-            "ladders": [_facts(learned) for learned in self.plans],
+            "signs": widths(),
+            "ladders": [facts_of(learned) for learned in self.plans],
         }
         return files.save(folder, facts, tensors)
 
@@ -210,6 +210,11 @@ class StepRouter:
                 f"{folder} holds a router of agents, not of effort: give it as router=..., or make one with "
                 "'agentroute effort train FOLDER --out ROUTER'"
             )
+        if manifest.get("signs") != widths():
+            raise RouterFileError(
+                f"{folder} reads {manifest.get('signs')} signs of a step, this agentroute {widths()}; "
+                "train it again"
+            )
         wanted = manifest.get("embedder")
         if wanted is not None and embedder is None:
             from agentroute.knowledge.embed import default_embedder
@@ -222,9 +227,7 @@ class StepRouter:
             )
         try:
             plans = [
-                _restored(
-                    facts, {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{n}.")}
-                )
+                restored(facts, {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{n}.")})
                 for n, facts in enumerate(manifest["ladders"])
             ]
         except (KeyError, TypeError, ValueError) as error:
@@ -299,82 +302,3 @@ def _open(
 
 def _reply(one: Tried) -> Reply:
     return Reply(answer=one.answer, response=one.response, tokens=one.tokens)
-
-
-# ---------------------------------------------------------------------------- arrays and facts
-
-
-def _arrays(learned: LadderPlan) -> dict[str, npt.NDArray[Any]]:
-    found = {f"words.{name}": value for name, value in learned.words.arrays().items()}
-    found |= {"mean": np.asarray(learned.mean), "spent": np.asarray(learned.spent)}
-    plan = learned.plan
-    for state in states(plan.rungs):
-        name = "-".join(map(str, state)) or "start"
-        found |= {f"{name}.{part}": value for part, value in plan.forests[state].arrays().items()}
-        found[f"{name}.worth"], found[f"{name}.chance"] = plan.worth[state], plan.chance[state]
-    return found
-
-
-def _facts(learned: LadderPlan) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {
-        "name": learned.ladder.name,
-        "model": learned.ladder.model,
-        "rungs": [[rung.agent, rung.level] for rung in learned.ladder.rungs],
-        "currency": learned.currency,
-        "tasks": list(learned.tasks),
-        "by_episode": learned.by_episode,
-        "prices": learned.plan.prices.tolist(),
-        "choice": asdict(learned.choice),
-    }
-
-
-def _restored(facts: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> LadderPlan:
-    from agentroute.effort.choice import Choice
-
-    rungs = tuple(Rung(agent=agent, level=level) for agent, level in facts["rungs"])
-    empty = np.zeros((0, len(rungs)))
-    words = Regression.restore(_part(arrays, "words"))
-    if words is None:
-        raise KeyError("words")
-    every = states(len(rungs))
-    named = {state: _part(arrays, "-".join(map(str, state)) or "start") for state in every}
-    choice = dict(facts["choice"])
-    choice["tried"] = tuple(tuple(row) for row in choice["tried"])
-    if not (choice["at"] is None or 0 <= choice["at"] < len(facts["prices"])):
-        raise InputError(f"the setting {choice['at']} is none of {len(facts['prices'])}")
-    return LadderPlan(
-        ladder=Ladder(
-            name=facts["name"],
-            model=facts["model"],
-            rungs=rungs,
-            records=(),
-            views=(),
-            score=empty,
-            tokens=empty,
-            read=empty,
-            cost_usd=empty,
-            replies=(),
-        ),
-        currency=facts["currency"],
-        tasks=tuple(facts["tasks"]),
-        by_episode=bool(facts["by_episode"]),
-        words=words,
-        mean=arrays["mean"],
-        spent=arrays["spent"],
-        plan=Plan(
-            rungs=len(rungs),
-            forests={state: Forest.restore(named[state]) for state in every},
-            worth={state: named[state]["worth"] for state in every},
-            chance={state: named[state]["chance"] for state in every},
-            prices=np.array(facts["prices"], np.float64),
-            at=choice["at"] or 0,
-            margin=float(choice["margin"]),
-        ),
-        choice=Choice(**choice),
-    )
-
-
-def _part(arrays: dict[str, npt.NDArray[Any]], name: str) -> dict[str, npt.NDArray[Any]]:
-    return {key[len(name) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{name}.")}

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from agentroute.effort.choice import Choice, choose
 from agentroute.effort.ladders import Ladder
-from agentroute.effort.plan import MOST_RUNGS, TREES, Plan, Seen, Walk, make_plan, walk, walk_episodes
+from agentroute.effort.plan import MOST_RUNGS, TREES, Plan, Seen, make_plan
+from agentroute.effort.walks import Walk, walk, walk_episodes
 from agentroute.effort.words import learn_words
 from agentroute.errors import InputError
 from agentroute.knowledge.regression import Regression

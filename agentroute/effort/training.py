@@ -6,9 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from agentroute.effort.ladders import Ladder, find_ladders
+from agentroute.effort.ladders import find_ladders
 from agentroute.effort.step_router import StepRouter
 from agentroute.effort.train import EffortConfig, Progress, deal_anew, learn
 from agentroute.errors import InputError
@@ -55,10 +53,10 @@ def train_effort(
     records = tuple(opened.queries.values())
     split = split_queries(records, config.seed, held_out)
     test = {records[row].query.id for row in split.test.tolist()}
-    ladders = find_ladders(opened, across=across, agents=agents)
+    ladders = find_ladders(opened, across=across, agents=agents, held_out=test)
     plans = []
     for ladder in ladders:
-        known = training_part(ladder, test)
+        known = ladder.without(test)
         plans.append(learn(deal_anew(known, config.seed) if shuffled else known, config, embedder, tell))
     manifest = {
         "data": opened.path.resolve().name,
@@ -75,8 +73,3 @@ def train_effort(
     if out is not None:
         router.save(out)
     return router
-
-
-def training_part(ladder: Ladder, test: set[str | None]) -> Ladder:
-    """Keep the steps that are not held out."""
-    return ladder.take(np.array([record.query.id not in test for record in ladder.records], bool))

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from agentroute.effort.choice import by_episode
 from agentroute.effort.ladders import Ladder, find_ladders
-from agentroute.effort.plan import Walk
 from agentroute.effort.step_router import StepRouter
 from agentroute.effort.train import EffortConfig, LadderPlan, Progress, always, vectors_of
 from agentroute.effort.training import train_effort
+from agentroute.effort.walks import Walk
 from agentroute.errors import InputError
 from agentroute.evaluation.bootstrap import interval, resampled_means
 from agentroute.evaluation.effort_report import EffortPolicy, EffortReport, Saving
@@ -140,7 +140,7 @@ def judge(router: StepRouter, opened: OutcomeFolder, held: StepRouter | None = N
     """
     manifest = (held or router).manifest
     test = set(manifest["test_ids"]) & set(opened.queries)
-    found = find_ladders(opened, across=bool(manifest["across"]), agents=manifest["agents"])
+    found = find_ladders(opened, across=bool(manifest["across"]), agents=manifest["agents"], held_out=test)
     plans = {learned.ladder.name: learned for learned in router.plans}
     parts: list[Judged] = []
     for ladder in found:

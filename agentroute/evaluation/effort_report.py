@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
+from agentroute.evaluation.report import plain_page
+
 
 @dataclass(frozen=True, kw_only=True)
 class EffortPolicy:
@@ -109,6 +111,9 @@ class EffortReport:
 
         return draw_effort(self, path)
 
+    def __str__(self) -> str:
+        return plain_page(self)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
@@ -116,7 +121,9 @@ class EffortReport:
 
         what = f"{self.steps:,} steps" if self.episodes is None else f"{self.episodes:,} episodes"
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=f"{self.data}: {what}")
-        for name in ("policy", "score", "95%", "tokens", "USD", "highest asked"):
+        priced = self.currency not in ("tokens", "cost_usd")
+        paid = (self.currency.replace("_", " "),) if priced else ()
+        for name in ("policy", "score", "95%", "tokens", "USD", *paid, "highest asked"):
             table.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
         for name, policy in self.policies.items():
             table.add_row(
@@ -125,6 +132,7 @@ class EffortReport:
                 f"{policy.score_low:.3f}-{policy.score_high:.3f}",
                 "-" if policy.tokens is None else f"{policy.tokens:,.0f}",
                 "-" if policy.cost_usd is None else f"{policy.cost_usd:.4g}",
+                *([f"{policy.price:,.4g}"] if priced else []),
                 f"{policy.top_share:.0%}",
                 style="bold" if name == "agentroute" else None,
             )

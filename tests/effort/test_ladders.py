@@ -103,3 +103,26 @@ def test_across_orders_agents_by_price_and_ends_with_the_best(tmp_path: Path) ->
     (found,) = find_ladders(OutcomeFolder.open(write(tmp_path, [QUERY], outcomes, agents)), across=True)
     assert found.name == ACROSS
     assert [rung.agent for rung in found.rungs] == ["cheap", "best"]
+
+
+def test_the_best_of_a_ladder_across_is_not_found_on_held_out_queries(tmp_path: Path) -> None:
+    agents = "version: 1\nagents:\n" + "".join(
+        f"  - {{id: {name}, kind: recorded, description: A.}}\n" for name in ("cheap", "dear")
+    )
+    queries = [{"id": name, "text": name} for name in ("seen", "held-1", "held-2")]
+    outcomes = [
+        {
+            "query": query["id"],
+            "agent": name,
+            "score": float((name == "dear") != (query["id"] == "seen")),
+            "cost_usd": usd,
+        }
+        for query in queries
+        for name, usd in (("cheap", 1.0), ("dear", 2.0))
+    ]
+    folder = OutcomeFolder.open(write(tmp_path, queries, outcomes, agents))
+    everything, honest = (
+        find_ladders(folder, across=True, held_out=held)[0] for held in ((), ("held-1", "held-2"))
+    )
+    assert everything.named[-1] == "dear"
+    assert honest.named[-1] == "cheap"

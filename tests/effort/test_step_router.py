@@ -17,6 +17,7 @@ from effort.ladder import LEVELS, make_ladder
 from agentroute.effort.ladders import Ladder, find_ladders
 from agentroute.effort.levels import rank
 from agentroute.effort.plan import moves, states
+from agentroute.effort.signs import widths
 from agentroute.effort.step_router import StepRouter
 from agentroute.effort.train import EffortConfig
 from agentroute.effort.training import train_effort
@@ -160,10 +161,19 @@ def test_a_file_of_another_kind_is_refused(learned: StepRouter, tmp_path: Path) 
     files.save(tmp_path / "other", {"kind": "agents"}, {"a": np.zeros(1)})
     with pytest.raises(RouterFileError, match="not of effort"):
         StepRouter.load(tmp_path / "other")
-    manifest = {"kind": "effort", "ladders": [{"name": "adder", "rungs": [["a", "low"]]}]}
+    manifest = {"kind": "effort", "signs": widths(), "ladders": [{"name": "adder", "rungs": [["a", "low"]]}]}
     files.save(tmp_path / "torn", manifest, {"0.mean": np.zeros(1)})
     with pytest.raises(RouterFileError, match="lacks a part"):
         StepRouter.load(tmp_path / "torn")
+    files.save(tmp_path / "old", {**manifest, "signs": [1, 2, 3]}, {"0.mean": np.zeros(1)})
+    with pytest.raises(RouterFileError, match="train it again"):
+        StepRouter.load(tmp_path / "old")
+    learned.save(tmp_path / "looped")
+    whole, tensors = files.load(tmp_path / "looped")
+    tensors["0.start.left"] = np.zeros_like(tensors["0.start.left"])  # the root is its own child
+    files.save(tmp_path / "looped", whole, tensors)
+    with pytest.raises(RouterFileError, match="make no trees"):
+        StepRouter.load(tmp_path / "looped")
     learned.save(tmp_path / "bent")
     path = tmp_path / "bent" / files.FILE_NAME
     data = bytearray(path.read_bytes())
