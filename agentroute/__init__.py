@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agentroute.registry import AgentRegistry as AgentRegistry
     from agentroute.routing.router import GraphRouter as GraphRouter
     from agentroute.routing.train import train as train
+    from agentroute.running.shared import Budget as Budget
     from agentroute.types import AgentSpec as AgentSpec
     from agentroute.types import Answer as Answer
     from agentroute.types import Limits as Limits
@@ -43,6 +44,7 @@ _HOME = {
     "AgentRouteError": "errors",
     "AgentSpec": "types",
     "Answer": "types",
+    "Budget": "running.shared",
     "GraphRouter": "routing.router",
     "InputError": "errors",
     "Limits": "types",
@@ -63,6 +65,7 @@ __all__ = [
     "AgentRouteError",
     "AgentSpec",
     "Answer",
+    "Budget",
     "GraphRouter",
     "InputError",
     "Limits",
