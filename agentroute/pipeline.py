@@ -428,6 +428,7 @@ class AgentRoute:
             "output_keys": OUTPUT,
         }
         state: dict[str, Any] = {}
+        ended = False
         try:
             if only_end:
                 state = await self._graph().ainvoke(**call)
@@ -437,13 +438,14 @@ class AgentRoute:
                         state = chunk
                     elif (event := read_event(chunk)) is not None:
                         yield event
+            ended = True
         except AgentRouteError:
             raise
         except Exception as error:
             raise broken(run_id, error, resume) from error
         finally:
-            if self._journal is not None:
-                self._journal.release(run_id)
+            if self._journal is not None and not ended:
+                self._journal.release(run_id)  # it broke off: another may take it up
         yield Event(kind="result", data=read_result(state, resume))
 
     def _whence(self, registry: AgentRegistry) -> dict[str, object]:

@@ -129,6 +129,20 @@ def child(folder: Path, names: list[str], run: str, seed: int) -> int:
         os._exit(code)
 
 
+def wait_a_while(folder: Path, dice: random.Random, seconds: float, lines: int, pid: int) -> None:
+    """Wait for a random moment: by the clock, or by how much has happened, which a busy machine delays."""
+    if dice.random() < 0.5:
+        time.sleep(dice.random() * seconds)
+        return
+    target, seen = dice.randrange(1, lines), 0
+    with (folder / "log").open("rb") as log:
+        log.seek(0, os.SEEK_END)
+        while seen < target and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            seen += log.read().count(b"\n")
+            time.sleep(0.0005)
+    time.sleep(dice.random() * 0.004)
+
+
 def kill_runs(folder: Path, kills: int, agents: int, dice: random.Random) -> int:
     """Kill and resume until so many kills were survived; return how many runs that took."""
     names = [f"a{i:02d}" for i in range(agents)]
@@ -140,7 +154,7 @@ def kill_runs(folder: Path, kills: int, agents: int, dice: random.Random) -> int
         for attempt in range(6):
             pid = child(folder, names, run, dice.randrange(2**31))
             if attempt < 5 and done < kills:
-                time.sleep(dice.random() * whole)
+                wait_a_while(folder, dice, whole, 2 * agents, pid)
                 os.kill(pid, signal.SIGKILL)
                 _, status = os.waitpid(pid, 0)
                 if os.WIFSIGNALED(status):

@@ -62,7 +62,7 @@ def build(url: str, model: str, agents: int, folder: Path | None, **keys: Any) -
             api_base=url,
             price=PRICE,
             max_tokens=100,
-            timeout_s=5.0,
+            timeout_s=30.0,
         )
         for i in range(agents)
     ]
@@ -213,7 +213,7 @@ def fsync_ms(folder: Path) -> float:
 
 
 async def soak(url: str, agents: int, faults: float, minutes: float, folder: Path) -> dict[str, Any]:
-    team = build(url, f"mix:{faults:g}", agents, folder, limits=Limits(deadline_s=30.0), breaker=None)
+    team = build(url, f"mix:{faults:g}", agents, folder, limits=Limits(deadline_s=60.0), breaker=None)
     await team.arun(QUESTION)
     end = time.monotonic() + 60 * minutes
     done, failed = 0, 0

@@ -112,14 +112,9 @@ class Run:
         if spec.kind not in ("function", "runnable"):
             return None
         price = own_usage(spec)
-        held = await self.ledger.hold(price, f"asking {spec.id}", spec.timeout_s)
         if price.cost_usd:
-            try:
-                await self.record.sent(spec.id, price)
-            except BaseException:
-                self.ledger.settle(held, Usage(), 0.0)
-                raise
-        return held
+            await self.record.sent(spec.id, price)
+        return await self.ledger.hold(price, f"asking {spec.id}", spec.timeout_s)
 
     async def replayed(self, answer: Answer) -> Answer:
         """Put a recorded answer on the bill, as if it had been given now; what does not fit was not asked."""
@@ -184,7 +179,7 @@ class Contexts:
             ledger=ledger,
             places=asyncio.Semaphore(self._limits.concurrency),
             deadline=None if self._limits.deadline_s is None else time.monotonic() + self._limits.deadline_s,
-            record=Record(self._journal, name),
+            record=Record(self._journal, name, self._budget),
             notes=own.notes if own else (),
         )
         run.answers.update((answer.agent, answer) for answer in past)

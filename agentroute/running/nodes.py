@@ -145,7 +145,7 @@ class Nodes:
         if plain is not None:
             update["decisions"] = [plain]
         # On record before anybody is sent: whoever takes the run up knows whom it may have paid.
-        await run.record.routed(
+        run.record.routed(
             {
                 "decision": plain,
                 "wave": update["wave"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agentroute.errors import StorageError
 from agentroute.running.budget import estimate
@@ -22,10 +22,12 @@ class Record:
     Args:
         journal: Where; ``None`` keeps no record.
         run: The run's name.
+        budget: What the run draws on beside its own caps; one in the same file is written in the same order.
     """
 
-    def __init__(self, journal: Journal | None, run: str) -> None:
+    def __init__(self, journal: Journal | None, run: str, budget: object = None) -> None:
         self._journal, self._run = journal, run
+        self._covered = journal is not None and getattr(budget, "store", None) is journal.store
         self.refused: str | None = None
         """Why something could not be written down, in one line."""
         if journal is not None and journal.store.problem:
@@ -41,17 +43,24 @@ class Record:
         if self._journal is not None and await self._written(self._journal.adopt(self._run)) is False:
             await self.begun(data)
 
-    async def routed(self, data: Plain) -> None:
-        """Put down a decision before its wave goes out. It outlives this process, though not the machine."""
-        await self._add("routed", data, durable=False)
+    def routed(self, data: Plain) -> None:
+        """Put down a decision; as writes keep their order, it is on record before any call of its wave."""
+        if self._journal is not None:
+            self._noted(self._journal.add(self._run, "routed", data, durable=False))
 
     async def sent(self, agent: str, spends: Usage) -> None:
         """Put down that a call is about to leave. It outlives this process, though not the machine."""
-        await self._add("sent", {"spends": to_plain(spends)}, agent, durable=False)
+        if self._journal is not None:
+            job = self._journal.add(self._run, "sent", {"spends": to_plain(spends)}, agent, durable=False)
+            if self._covered:
+                self._noted(job)  # the budget's hold comes after it in the same queue, and is waited for
+            else:
+                await self._written(job)
 
     async def answered(self, plain: Plain) -> None:
         """Acknowledge an answer: it is on the disk when this returns."""
-        await self._add("answered", plain, plain["agent"], durable=True)
+        if self._journal is not None:
+            await self._written(self._journal.add(self._run, "answered", plain, plain["agent"], durable=True))
 
     def late(self, answer: Answer) -> None:
         """Put down an answer that came when nobody waited any more; it is never used."""
@@ -73,9 +82,14 @@ class Record:
         """Return a client that puts each call on record before it leaves."""
         return client if self._journal is None else _Noting(self, agent, client)
 
-    async def _add(self, kind: str, data: Plain, agent: str | None = None, *, durable: bool) -> None:
-        if self._journal is not None:
-            await self._written(self._journal.add(self._run, kind, data, agent, durable=durable))
+    def _noted(self, job: Future[Any]) -> None:
+        """Let a write happen by itself; only its failure matters."""
+
+        def look(done: Future[Any]) -> None:
+            if not done.cancelled() and (error := done.exception()) is not None:
+                self.refused = f"could not record: {error}"
+
+        job.add_done_callback(look)
 
     async def _written(self, job: Future[_T]) -> _T | None:
         try:

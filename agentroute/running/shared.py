@@ -63,7 +63,7 @@ class Budget:
             unpriced="allow",
         )
         path = default_path() if store is True else store
-        self._store = Store.at(path) if path else None
+        self.store = Store.at(path) if path else None
         self._whose = f"shared budget {name}".rstrip()
 
     def __copy__(self) -> Budget:
@@ -81,7 +81,7 @@ class Budget:
     @property
     def told(self) -> dict[str, object] | None:
         """What another process needs to draw on the same budget; ``None`` without a store."""
-        if self._store is None:
+        if self.store is None:
             return None
         caps = self.caps
         return {
@@ -90,17 +90,17 @@ class Budget:
             "max_requests": caps.requests,
             "max_tokens": caps.tokens,
             "max_seconds": caps.seconds,
-            "store": str(self._store.path),
+            "store": str(self.store.path),
         }
 
     async def hold(self, estimate: Usage, what: str, seconds: float) -> object:
         """Hold room for a call; see ``ledger.Purse``."""
-        if self._store is None:
+        if self.store is None:
             try:
                 return self._own.reserve(estimate, what, seconds)
             except ClientError as error:
                 raise ClientError("budget", f"shared {error.message}", attempts=0) from None
-        asked, store, owner = Amount.of(estimate, seconds), self._store, self._store.owner
+        asked, store, owner = Amount.of(estimate, seconds), self.store, self.store.owner
 
         def work(db: sqlite3.Connection) -> int:
             self._reconcile(db)
@@ -129,7 +129,7 @@ class Budget:
 
     def settle(self, held: object, usage: Usage, seconds: float) -> None:
         """Charge what a call took; see ``ledger.Purse``."""
-        if self._store is None:
+        if self.store is None:
             self._own.settle(cast(Reservation, held), usage, seconds)
             return
         took = Amount.of(usage, seconds)
@@ -139,16 +139,16 @@ class Budget:
                 self._charge(db, took)
 
         # Nobody waits: where it fails, the reserve stays held, and is charged when this process ends.
-        self._store.submit(work, durable=False)
+        self.store.submit(work, durable=False)
 
     async def left_usd(self) -> float | None:
         """US dollars neither charged nor reserved, or ``None`` without a cap."""
         if self.caps.usd is None:
             return None
-        if self._store is None:
+        if self.store is None:
             return self._own.left_usd
         try:
-            taken = await self._store.write(self._looked_at, durable=False)
+            taken = await self.store.write(self._looked_at, durable=False)
         except StorageError:
             return 0.0  # what cannot be counted is not spent
         return max(0.0, self.caps.usd - taken.usd)
@@ -160,15 +160,15 @@ class Budget:
         Raises:
             StorageError: The store cannot be read.
         """
-        if self._store is None:
+        if self.store is None:
             return self._own.spent
-        taken = self._store.submit(self._charged, durable=False).result()
+        taken = self.store.submit(self._charged, durable=False).result()
         return Usage(requests=taken.requests, input_tokens=taken.tokens, cost_usd=taken.usd)
 
     @property
     def unknown(self) -> int:
         """How many calls were charged their reserve, since their process ended before they did."""
-        if self._store is None:
+        if self.store is None:
             return 0
 
         def work(db: sqlite3.Connection) -> int:
@@ -176,7 +176,7 @@ class Budget:
             row = db.execute("SELECT unknown FROM budgets WHERE name = ?", (self.name,)).fetchone()
             return int(row[0]) if row else 0
 
-        return self._store.submit(work, durable=False).result()
+        return self.store.submit(work, durable=False).result()
 
     # ------------------------------------------------------------------------------- in the store
 
@@ -211,7 +211,7 @@ class Budget:
 
     def _reconcile(self, db: sqlite3.Connection) -> None:
         """Charge what processes had reserved that are no more: what their calls cost is unknown."""
-        store = cast(Store, self._store)
+        store = cast(Store, self.store)
         owners = db.execute(
             "SELECT owner, count(*), sum(usd), sum(requests), sum(tokens), sum(seconds) FROM holds"
             " WHERE budget = ? AND owner != ? GROUP BY owner",

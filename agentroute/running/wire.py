@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from agentroute.running.carrier import Carrier
+
 _HEAD_BYTES = 4_000
 _DROPPED = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
 
@@ -68,7 +70,7 @@ class CappedTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, max_bytes: int, proxy: str | None = None) -> None:
         self._max_bytes = max_bytes
-        self._inner = httpx.AsyncHTTPTransport(proxy=proxy, limits=httpx.Limits(max_connections=256))
+        self._inner = Carrier(proxy)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and return its whole answer."""

@@ -96,7 +96,7 @@ async def test_a_model_s_fault_is_a_line_and_costs_no_other_answer(
 ) -> None:
     slow = wall in ("hang", "drip")
     began = time.monotonic()
-    result = await beside(client, model(server, wall, timeout_s=0.4 if slow else 30.0))
+    result = await beside(client, model(server, wall, timeout_s=1.0 if slow else 30.0))
     took = time.monotonic() - began
     assert (result.answer, result.status) == ("Paris", "degraded")
     (problem,) = result.problems
@@ -105,7 +105,7 @@ async def test_a_model_s_fault_is_a_line_and_costs_no_other_answer(
     assert (first.agent, first.fault, first.text) == ("m", fault, "")
     assert [a.status for a in result.answers[1:]] == ["ok", "ok"]
     if slow:
-        assert 0.35 <= took < 0.4 + 1.0 + SLACK_S
+        assert 0.9 <= took < 1.0 + 1.0 + SLACK_S
     assert result.coverage == pytest.approx(2 / 3)
 
 
