@@ -147,9 +147,7 @@ class Setting:
         return cls(
             policy=make_policy(data["policy"]),
             rounds=data["rounds"],
-            calibration=Calibration(
-                **{name: tuple(v) if isinstance(v, list) else v for name, v in data["calibration"].items()}
-            ),
+            calibration=_calibration(data["calibration"]),
             score=data["score"],
             calls=data["calls"],
             cost_usd=data["cost_usd"],
@@ -159,6 +157,11 @@ class Setting:
             gain=tuple(data["gain"]),
             sure=tuple(data["sure"]),
         )
+
+
+def _calibration(data: dict[str, Any]) -> Calibration:
+    network = tuple(data.get("network", (1.0, 0.0)))
+    return Calibration(**{**data, "network": network})
 
 
 def calibrate(views: Floats, score: Floats, trust: int) -> Calibration:

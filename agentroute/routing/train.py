@@ -33,6 +33,7 @@ from agentroute.routing.choose import Calibration, Setting, best, settings
 from agentroute.routing.fit import Fitted, Progress, TrainConfig, fit, fit_query_only, fit_voices
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
+from agentroute.routing.newcomers import left_out
 from agentroute.routing.panels import find_panels
 from agentroute.routing.policy import Mask, TopK
 from agentroute.routing.regress import Examples, choose_ridge, fit_regression
@@ -165,9 +166,14 @@ def train(
     else:
         judged = table.take(split.validation)
         held = grow_all(builder, _graphs(builder, judged), judged)
+        if opened.labelled:
+            more, rows_of = left_out(builder, learned, examples, config.seed, ridge, _graphs)
+            graphs, learned_score = [*graphs, *more], np.concatenate([learned.score, learned.score[rows_of]])
+        else:
+            learned_score = learned.score
         tell("reading queries", 1, 1)
-        score = np.concatenate([learned.score, judged.score])
-        train_rows, held_rows = np.split(np.arange(len(score)), [len(learned)])
+        score = np.concatenate([learned_score, judged.score])
+        train_rows, held_rows = np.split(np.arange(len(score)), [len(graphs)])
         fitted = fit(PackedGraphs([*graphs, *held]), score, train_rows, held_rows, gnn_config, config, tell)
         growth = Growth(NumpyGNN(fitted.weights), PackedGraphs(held))
         graphs = held
