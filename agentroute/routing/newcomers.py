@@ -22,7 +22,7 @@ GROUPS = 4
 """Each agent is left out once, together with so many-th of the others."""
 
 ROWS = 512
-"""Queries that are looked at for each group: half are of those left out, half of the others."""
+"""Queries that are looked at for each group, at most: half of them are of those left out."""
 
 
 def left_out(
@@ -56,8 +56,9 @@ def left_out(
     for group in np.array_split(draw.permutation(agents), min(GROUPS, agents // 2)):
         staying = np.setdiff1d(np.arange(agents), group)
         theirs = np.asarray(fits[:, group].any(axis=1))
-        mine, others = (draw.permutation(np.flatnonzero(some))[: ROWS // 2] for some in (theirs, ~theirs))
-        taken = np.sort(np.concatenate([mine, others]))
+        mine, others = (draw.permutation(np.flatnonzero(some)) for some in (theirs, ~theirs))
+        # Of the others most must stay in the record.
+        taken = np.sort(np.concatenate([mine[: ROWS // 2], others[: min(ROWS // 2, len(others) // 5)]]))
         rest = np.setdiff1d(np.flatnonzero(~theirs), taken)
         if not len(rest) or not fits[rest][:, staying].any():
             continue
