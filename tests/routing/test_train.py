@@ -161,7 +161,8 @@ def cross_fitted(table):
     finder = RuleExtractor()
     record = training._remember(table, EMBEDDER, finder)
     builder = GraphBuilder(Team.build(table.agents, EMBEDDER), EMBEDDER, finder, record)
-    return training._cross_fitted(builder, table, 0, 1.0)
+    examples = training._examples(record, table)
+    return training._cross_fitted(builder, table, examples, 0, 1.0)
 
 
 def told(graph):
