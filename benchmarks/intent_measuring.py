@@ -16,9 +16,8 @@ from measuring import UNBOUNDED, Progress, Record
 from speed import timed
 
 from agentroute.errors import InputError
-from agentroute.evaluation.bounds import hold
 from agentroute.evaluation.set_report import SetReport
-from agentroute.evaluation.sets import WIDER, Sets, evaluate_sets, figures_of
+from agentroute.evaluation.sets import evaluate_sets, figures_of, held_to_size
 from agentroute.knowledge.cache import CachedEmbedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.outcomes.jsonl import Problems
@@ -262,8 +261,7 @@ def _held(
     """Hold the router to a mean size; return the report, and what it is made of query by query."""
     agents, fits = exam.table.agents, exam.fits
     report = evaluate_sets(router, exam.folder, seed=exam.seed, max_set_size=size, progress=tell)
-    limits = {} if size is None else {"max_calls": size}
-    bounded, sets = hold(router, lambda one: Sets.of(one, views, agents), limits, WIDER)
+    bounded, sets = held_to_size(router, views, agents, size)
     for name, (value, counts) in figures_of(sets, fits).items():
         here, said = (value.sum() / counts.sum() if counts.any() else None), getattr(report, name)
         if (here is None) != (said is None) or (here is not None and abs(here - said) > 1e-6):

@@ -393,18 +393,27 @@ def _how(step: str, given: float | None) -> str:
     return f"{step} examples{fewer}"
 
 
+_READ = ("as it is", "damped", "as it is by cards alone", "damped by cards alone")
+
+
 def _pleas(summary: Mapping[str, Record], command: str) -> str:
     rows = [
-        [name, card, *(_share(found[way]) for way in ("as it is", "damped"))]
+        [name, card, *(_share(found[way]) for way in _READ)]
         for name, one in summary.items()
         for card, found in one["pleading"].items()
     ]
     note = (
         "A newcomer joins whose card says nothing of what it can do. Share of the held-out queries on which "
         "it is ranked first, when its card is read as it is, and as routers read it: without what pleads, "
-        "and with few of many keywords."
+        "and with few of many keywords. By cards alone: as without any training."
     )
-    header = ("utterances", "card", "takes, read as it is", "takes, damped")
+    header = (
+        "utterances",
+        "card",
+        "read as it is",
+        "damped",
+        *(f"{way}, by cards alone" for way in _READ[:2]),
+    )
     return section("Cards that plead", header, rows, note, command)
 
 

@@ -13,6 +13,7 @@ from measuring import Record
 
 from agentroute.knowledge.team import Team
 from agentroute.registry.cards import sober
+from agentroute.routing.cards import CardRouter
 from agentroute.routing.router import GraphRouter
 from agentroute.types import AgentSpec
 
@@ -50,7 +51,8 @@ def measure_pleading(router: GraphRouter, exam: Exam) -> Record:
         exam: Whose utterances to rank.
 
     Returns:
-        Per card the share of utterances on which it is ranked first, ``as it is`` and ``damped``.
+        Per card the share of utterances on which it is ranked first, read ``as it is`` and ``damped``: by the
+        router, and ``by cards alone``, as without any training.
     """
     drawn = np.random.default_rng(exam.seed).permutation(len(exam.table))[:MOST]
     queries = [exam.table.queries[row].query for row in np.sort(drawn).tolist()]
@@ -61,8 +63,9 @@ def measure_pleading(router: GraphRouter, exam: Exam) -> Record:
         agents = (*exam.table.agents, joining)
         found[what] = {}
         for way, read in ways.items():
-            builder = router.builder(agents)
-            builder = replace(builder, team=Team.build(agents, router.embedder, read=read))
-            first = router.with_builder(builder).score(queries, agents).argmax(axis=1)
-            found[what][way] = float((first == len(agents) - 1).mean())
+            team = Team.build(agents, router.embedder, read=read)
+            for who, one in (("", router), (" by cards alone", CardRouter(router.embedder))):
+                builder = replace(one.builder(agents), team=team)
+                first = one.with_builder(builder).score(queries, agents).argmax(axis=1)
+                found[what][f"{way}{who}"] = float((first == len(agents) - 1).mean())
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from agentroute.errors import InputError, OutcomeError
 from agentroute.evaluation.bootstrap import interval, resampled_means
-from agentroute.evaluation.bounds import hold
 from agentroute.evaluation.collection import Progress
 from agentroute.evaluation.compare import left_out_of_training
 from agentroute.evaluation.set_report import FIGURES, RIVALS, Interval, SetReport
@@ -22,15 +21,13 @@ from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.baselines import learned_scores
+from agentroute.routing.choose import best
 from agentroute.routing.clusters import cluster_of
 from agentroute.routing.deciding import EXACT, SHORTLIST
 from agentroute.routing.growth import BATCH
 from agentroute.routing.policy import Mask, View
-from agentroute.routing.router import GraphRouter
+from agentroute.routing.router import BOUNDED_CALL_PRICE, GraphRouter
 from agentroute.types import AgentSpec, Query
-
-WIDER = tuple(1.01**step for step in range(1, 76))
-"""Factors by which a bound on sets is widened: in fine steps, since a set more costs nothing to look at."""
 
 
 def evaluate_sets(
@@ -91,17 +88,16 @@ def evaluate_sets(
         notes.append(f"never seen in training, and known by their cards alone: {', '.join(strangers)}")
 
     views, rivals = _score(router, [row.query for row in table.queries], table.agents, progress)
-    limits = {} if max_set_size is None else {"max_calls": max_set_size}
-    bounded, sets = hold(router, lambda one: Sets.of(one, views, table.agents), limits, WIDER)
+    bounded, sets = held_to_size(router, views, table.agents, max_set_size)
     notes.append(f"sets here: {bounded.setting.policy}")
 
     known = np.asarray(fits.any(axis=1))
     parts = figures_of(sets, fits)
     rows = np.arange(len(table))
     ours = fits[rows, sets.best].astype(np.float64)
-    for name, best in rivals.items():
-        if best is not None:
-            theirs = fits[rows, best].astype(np.float64)
+    for name, first in rivals.items():
+        if first is not None:
+            theirs = fits[rows, first].astype(np.float64)
             parts[name] = theirs * known, known
             parts[f"lead over {name}"] = (ours - theirs) * known, known
     means, ends = _judge(parts, seed, cluster_of(table))
@@ -177,6 +173,43 @@ class Sets:
     def cost_usd(self) -> npt.NDArray[np.float64]:
         """Nobody is asked here, so that it is unknown. Shapes: ``(queries,)``."""
         return np.full(len(self.members), np.nan)
+
+
+def held_to_size(
+    router: GraphRouter, views: Floats, agents: Sequence[AgentSpec], most: float | None
+) -> tuple[GraphRouter, Sets]:
+    """Find the best setting of a router whose sets are small enough on some queries.
+
+    How large they are is counted on these queries, how good they are is known from validation. Labels are not
+    looked at.
+
+    Args:
+        router: The router.
+        views: Its ``views`` of the queries. Shapes: ``(VIEWS, queries, agents)``.
+        agents: The columns.
+        most: Agents in a set, at most in the mean; ``None`` for the router as it is.
+
+    Returns:
+        The router with that setting, and its sets.
+
+    Raises:
+        InputError: No setting's sets are that small.
+    """
+    if most is None:
+        return router, Sets.of(router, views, agents)
+    # The same set of settings, with what they cost here.
+    tried = [
+        replace(setting, calls=float(Sets.of(router.using(setting), views, agents).calls.mean()))
+        for setting in router.tried
+    ]
+    found = best(tried, BOUNDED_CALL_PRICE, max_calls=most + 1e-9)
+    if found is None:
+        smallest = min(setting.calls for setting in tried)
+        raise InputError(
+            f"no setting of this router keeps to sets of {most:g} agents; the smallest have {smallest:.3f}"
+        )
+    bounded = router.using(router.tried[tried.index(found)])
+    return bounded, Sets.of(bounded, views, agents)
 
 
 Part = tuple[npt.NDArray[np.floating], Mask]

@@ -41,6 +41,11 @@ FROZEN_LAYERS = 3
 MOST_SEEN = 24_000
 """Utterances that are seen in all, at most, counted each time: of a large folder, fewer passes do."""
 
+KEPT = 0.7
+"""How far the weights go from what they were to what was learned, 0 to 1 (Wortsman et al. 2021,
+arXiv:2109.01903). All the way, agents that join later, known by their cards alone, would be found less often
+than without any tuning; most of the way, little is lost on the others."""
+
 LEARNING_RATE = 2e-4
 TEMPERATURE = 0.07
 WARM_UP = 0.1
@@ -97,6 +102,7 @@ def tune_encoder(
         body = load_body(weights, attention="sdpa").eval()
         for part in (body.embeddings, *body.encoder.layer[:FROZEN_LAYERS]):
             part.requires_grad_(False)
+        before = {name: value.clone() for name, value in body.state_dict().items()}
         trained = [parameter for parameter in body.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01)
         steps = len(batches)
@@ -113,7 +119,12 @@ def tune_encoder(
         with tempfile.TemporaryDirectory() as made:
             for name in ("config.json", "tokenizer.json"):
                 copyfile(weights / name, Path(made) / name)
-            state = {name: value.contiguous() for name, value in body.state_dict().items()}
+            state = {
+                name: torch.lerp(before[name], value, KEPT).contiguous()
+                if value.is_floating_point()
+                else value
+                for name, value in body.state_dict().items()
+            }
             save_file(state, Path(made) / "model.safetensors")
             export_encoder(Path(made), folder, name=f"{MINILM}-tuned")
     return MiniLMEmbedder(folder)

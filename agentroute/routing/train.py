@@ -36,6 +36,7 @@ from agentroute.routing.crossfit import build_all, cross_fitted, examples_of, fi
 from agentroute.routing.fit import Progress, fit
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
+from agentroute.routing.newcomers import left_out
 from agentroute.routing.panels import find_panels, price_classes
 from agentroute.routing.policy import Mask, TopK
 from agentroute.routing.query_only import fit_query_only
@@ -159,9 +160,14 @@ def train(
     else:
         judged = table.take(split.validation)
         held = grow_all(builder, build_all(builder, judged), judged)
+        if opened.labelled:
+            more, rows_of = left_out(builder, learned, examples, config.seed, ridge, build_all)
+            graphs, learned_score = [*graphs, *more], np.concatenate([learned.score, learned.score[rows_of]])
+        else:
+            learned_score = learned.score
         tell("reading queries", 1, 1)
-        score = np.concatenate([learned.score, judged.score])
-        train_rows, held_rows = np.split(np.arange(len(score)), [len(learned)])
+        score = np.concatenate([learned_score, judged.score])
+        train_rows, held_rows = np.split(np.arange(len(score)), [len(graphs)])
         fitted = fit(
             PackedGraphs([*graphs, *held]), score, train_rows, held_rows, gnn_config, config, tell, unfinished
         )
