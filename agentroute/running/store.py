@@ -241,13 +241,16 @@ class Store:
         )
         try:
             # Before anything is written: a file of another kind must not be touched.
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            # One statement sees one state: another process may be making the tables at this moment.
+            version, tables = connection.execute(
+                "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)"
+            ).fetchone()
             if version > _VERSION:
                 raise StorageError(
                     f"{self.path} was written by a newer version of agentroute (format {version}, this one "
                     f"reads {_VERSION}): upgrade, or name another file"
                 )
-            if not version and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            if not version and tables:
                 raise StorageError(f"{self.path} is another program's database: name another file")
             if version and self.path.stat().st_size <= _CHECKED_BYTES:
                 _look_through(connection)
