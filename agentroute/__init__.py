@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agentroute.routing.train import train as train
     from agentroute.running.chat_effort import with_effort as with_effort
     from agentroute.running.chat_middleware import EffortMiddleware as EffortMiddleware
-    from agentroute.running.shared import Budget as Budget
+    from agentroute.running.spending.shared import Budget as Budget
     from agentroute.types import AgentSpec as AgentSpec
     from agentroute.types import Answer as Answer
     from agentroute.types import Limits as Limits
@@ -48,7 +48,7 @@ _HOME = {
     "AgentSpec": "types",
     "Answer": "types",
     "EffortMiddleware": "running.chat_middleware",
-    "Budget": "running.shared",
+    "Budget": "running.spending.shared",
     "GraphRouter": "routing.router",
     "InputError": "errors",
     "Limits": "types",

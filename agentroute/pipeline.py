@@ -20,7 +20,7 @@ from agentroute.registry import AgentRegistry
 from agentroute.registry.watch import WatchedRegistry
 from agentroute.running.agents import build_team
 from agentroute.running.breaker import Breaker
-from agentroute.running.journal import Journal, resume_command
+from agentroute.running.keeping.journal import Journal, resume_command
 from agentroute.running.question import read_question
 from agentroute.running.result import OUTPUT, Event, broken, read_event, read_result
 from agentroute.running.threads import in_thread
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from langgraph.graph import StateGraph
 
     from agentroute.running.context import RunContext
-    from agentroute.running.past import Past
-    from agentroute.running.shared import Budget
+    from agentroute.running.keeping.past import Past
+    from agentroute.running.spending.shared import Budget
 
 __all__ = ["NO_ROUTER", "AgentRoute", "Event", "load_router"]
 
@@ -403,7 +403,7 @@ class AgentRoute:
         return RunContext(run_id=run_id or uuid.uuid4().hex, notes=await self._news(), past=past)
 
     async def _past(self, run_id: str) -> Past | RunResult:
-        from agentroute.running.past import take_up
+        from agentroute.running.keeping.past import take_up
 
         journal = self._journal
         if journal is None:
@@ -471,7 +471,7 @@ class AgentRoute:
                 from agentroute.running.context import NoClient
 
                 return NoClient()
-            from agentroute.running.client import LiteLLMClient
+            from agentroute.running.calling.client import LiteLLMClient
 
             self._client = LiteLLMClient(
                 requests_per_second=self.limits.requests_per_second,

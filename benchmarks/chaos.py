@@ -37,8 +37,8 @@ from agentroute.errors import InputError
 from agentroute.pipeline import AgentRoute
 from agentroute.registry import AgentRegistry
 from agentroute.running import past, workflow  # noqa: F401  # imported once, before children are forked
-from agentroute.running.record import Record
-from agentroute.running.shared import Budget
+from agentroute.running.keeping.record import Record
+from agentroute.running.spending.shared import Budget
 from agentroute.testing import StaticRouter
 from agentroute.types import AgentSpec, Answer, Limits, Price, Query, Usage
 

@@ -35,8 +35,8 @@ import numpy as np
 from agentroute.errors import RunError
 from agentroute.pipeline import AgentRoute
 from agentroute.registry import AgentRegistry
-from agentroute.running.client import LiteLLMClient
-from agentroute.running.shared import Budget
+from agentroute.running.calling.client import LiteLLMClient
+from agentroute.running.spending.shared import Budget
 from agentroute.testing import LoopbackServer, StaticRouter
 from agentroute.types import AgentSpec, ChatRequest, Limits, Price, Query
 

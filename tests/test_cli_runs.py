@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agentroute.cli.app import app
-from agentroute.running.journal import Journal
+from agentroute.running.keeping.journal import Journal
 
 TEAM = """
 version: 1

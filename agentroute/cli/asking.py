@@ -214,7 +214,7 @@ def _team(
 def _kept(path: Path | None) -> Any:
     """Open the journal; the one that nobody named must not keep anybody from an answer."""
     from agentroute.errors import StorageError
-    from agentroute.running.journal import Journal
+    from agentroute.running.keeping.journal import Journal
 
     try:
         return Journal(path)
@@ -226,8 +226,8 @@ def _kept(path: Path | None) -> Any:
 
 
 def _shared(text: str, journal: Path | None) -> Any:
-    from agentroute.running.journal import default_path
-    from agentroute.running.shared import Budget
+    from agentroute.running.keeping.journal import default_path
+    from agentroute.running.spending.shared import Budget
 
     name, _, amount = text.rpartition("=")
     try:

@@ -75,8 +75,8 @@ def explain(
     asked, _ = read_question(query)
     found = explained(team.router, asked, team.agents, limits=team.limits, past=past, texts=texts, seed=seed)
     if in_words:
-        from agentroute.running.budget import MeteredClient
-        from agentroute.running.client import LiteLLMClient
+        from agentroute.running.calling.client import LiteLLMClient
+        from agentroute.running.spending.budget import MeteredClient
 
         async def told() -> Explanation:
             async with LiteLLMClient() as client:

@@ -42,7 +42,7 @@ def list_(
 
 def show(run: Run, journal: JournalFile = None, as_json: Json = False) -> None:
     """Show a run: whom it asked, what came, what it cost, and how it ended."""
-    from agentroute.running.past import past_of, result_of
+    from agentroute.running.keeping.past import past_of, result_of
     from agentroute.types import Answer, RoutingDecision, Usage, from_plain
 
     opened = _journal(journal)
@@ -86,7 +86,7 @@ def show(run: Run, journal: JournalFile = None, as_json: Json = False) -> None:
     spent = sum((from_plain(Usage, record["usage"]) for record in past.answers), past.spent)
     typer.echo(f"so far: cost {dollars(spent.cost_usd)}; not answered: {', '.join(past.wave) or 'nobody'}")
     if story.row.state == "unfinished":
-        from agentroute.running.journal import resume_command
+        from agentroute.running.keeping.journal import resume_command
 
         typer.echo(f"to go on with it: {resume_command(opened, story.row.id, story.data['origin'])}")
 
@@ -111,7 +111,7 @@ def resume(
 ) -> None:
     """Go on with a run that broke off: only those who have not answered are asked."""
     from agentroute.pipeline import AgentRoute
-    from agentroute.running.shared import Budget
+    from agentroute.running.spending.shared import Budget
     from agentroute.types import Limits
 
     opened = _journal(journal)
@@ -168,7 +168,7 @@ for command in (show, resume, prune):
 
 
 def _journal(path: Path | None) -> Any:
-    from agentroute.running.journal import Journal, default_path
+    from agentroute.running.keeping.journal import Journal, default_path
 
     where = path or default_path()
     if not where.is_file():

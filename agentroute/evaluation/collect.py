@@ -15,9 +15,9 @@ from agentroute.evaluation.questions import Questions, read_questions
 from agentroute.outcomes import OutcomeWriter, QueryRecord, alone, create_folder
 from agentroute.registry import AgentRegistry
 from agentroute.running.agents import build_team
-from agentroute.running.budget import MeteredClient
-from agentroute.running.client import LiteLLMClient
+from agentroute.running.calling.client import LiteLLMClient
 from agentroute.running.context import NoClient
+from agentroute.running.spending.budget import MeteredClient
 from agentroute.scoring import METRICS, Metric
 from agentroute.types import Agent, ChatClient, EffortRouter, Limits
 

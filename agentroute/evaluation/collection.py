@@ -13,9 +13,9 @@ from typing import Any
 from agentroute.errors import AgentRouteError, InputError
 from agentroute.outcomes import Outcome, OutcomeWriter, QueryRecord, outcome_from_answer
 from agentroute.running.agents import run_agent
-from agentroute.running.budget import MeteredClient
-from agentroute.running.client import ClientError
-from agentroute.running.tally import BUDGET, own_usage
+from agentroute.running.calling.client import ClientError
+from agentroute.running.spending.budget import MeteredClient
+from agentroute.running.spending.tally import BUDGET, own_usage
 from agentroute.running.threads import in_thread
 from agentroute.scoring import Metric, score
 from agentroute.types import Agent, Answer, EffortRouter, Limits, Usage

@@ -21,8 +21,8 @@ from agentroute.evaluation.labelling import TRAJECTORIES, EffortReport, Labellin
 from agentroute.evaluation.questions import Questions, read_questions
 from agentroute.evaluation.reproduced import Judge
 from agentroute.registry import AgentRegistry
-from agentroute.running.budget import MeteredClient
-from agentroute.running.client import LiteLLMClient
+from agentroute.running.calling.client import LiteLLMClient
+from agentroute.running.spending.budget import MeteredClient
 from agentroute.scoring import Metric
 from agentroute.types import ChatClient, Effort, Limits
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from agentroute.effort.levels import thinking_budget
 from agentroute.evaluation.trajectories import Call
-from agentroute.running.budget import ASSUMED_OUTPUT_TOKENS, estimate
-from agentroute.running.reply import cost_of
+from agentroute.running.calling.reply import cost_of
+from agentroute.running.spending.budget import ASSUMED_OUTPUT_TOKENS, estimate
 from agentroute.running.strategies import opening
 from agentroute.types import AgentSpec, ChatRequest, Effort, Price, Query
 

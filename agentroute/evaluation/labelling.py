@@ -30,7 +30,7 @@ from agentroute.outcomes import (
 )
 from agentroute.registry import AgentRegistry
 from agentroute.running.agents import build_agent, run_agent
-from agentroute.running.budget import MeteredClient
+from agentroute.running.spending.budget import MeteredClient
 from agentroute.scoring import Metric
 from agentroute.types import Agent, AgentSpec, Answer, Effort, Limits, Price, Usage
 

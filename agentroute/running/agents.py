@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from agentroute.errors import AgentRouteError
+from agentroute.running.calling.client import ClientError
+from agentroute.running.calling.faults import one_line
+from agentroute.running.calling.reply import CUT
 from agentroute.running.cleaning import clean
-from agentroute.running.client import ClientError
-from agentroute.running.faults import one_line
 from agentroute.running.interrupts import may_be_users
-from agentroute.running.reply import CUT
+from agentroute.running.spending.tally import BUDGET, Tally, own_usage
 from agentroute.running.steps import Steps
-from agentroute.running.tally import BUDGET, Tally, own_usage
 from agentroute.running.threads import LATE, named, words_of
 from agentroute.types import (
     Agent,

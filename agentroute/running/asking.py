@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from agentroute.running.agents import Prepared, run_agent
 from agentroute.running.breaker import Breaker
-from agentroute.running.client import ClientError
+from agentroute.running.calling.client import ClientError
 from agentroute.running.context import Run
-from agentroute.running.tally import BUDGET, own_usage
+from agentroute.running.spending.tally import BUDGET, own_usage
 from agentroute.types import Agent, Answer, EffortRouter, Limits
 
 

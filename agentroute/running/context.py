@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentroute.errors import InputError
-from agentroute.running.budget import Ledger, MeteredClient, Reservation
-from agentroute.running.client import ClientError
-from agentroute.running.journal import Journal
-from agentroute.running.ledger import Purse
-from agentroute.running.past import Past
+from agentroute.running.calling.client import ClientError
+from agentroute.running.keeping.journal import Journal
+from agentroute.running.keeping.past import Past
+from agentroute.running.keeping.record import Record
 from agentroute.running.race import Race
-from agentroute.running.record import Record
-from agentroute.running.tally import BUDGET, own_usage
+from agentroute.running.spending.budget import Ledger, MeteredClient, Reservation
+from agentroute.running.spending.ledger import Purse
+from agentroute.running.spending.tally import BUDGET, own_usage
 from agentroute.types import (
     AgentSpec,
     Answer,

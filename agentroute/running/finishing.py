@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agentroute.running.agents import GRACE_S, problem
+from agentroute.running.calling.reply import CUT
 from agentroute.running.confidence import certainty
 from agentroute.running.context import Run
 from agentroute.running.refine import VoteRefiner, unrefined
-from agentroute.running.reply import CUT
+from agentroute.running.spending.tally import BUDGET, Tally
 from agentroute.running.state import Plain, State
-from agentroute.running.tally import BUDGET, Tally
 from agentroute.types import Answer, Refined, Refiner, Usage, to_plain
 
 

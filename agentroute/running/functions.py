@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from agentroute.errors import RegistryError
 from agentroute.running.imports import check_path, load_path
-from agentroute.running.tally import own_usage
+from agentroute.running.spending.tally import own_usage
 from agentroute.running.threads import in_thread
 from agentroute.types import (
     AgentSpec,

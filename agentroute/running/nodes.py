@@ -15,7 +15,7 @@ from agentroute.running.asking import Asking
 from agentroute.running.breaker import Breaker
 from agentroute.running.context import Contexts, Run, RunContext
 from agentroute.running.finishing import Finishing
-from agentroute.running.past import plain_start
+from agentroute.running.keeping.past import plain_start
 from agentroute.running.question import read_messages, read_question
 from agentroute.running.race import Race
 from agentroute.running.state import Asked, Plain, State

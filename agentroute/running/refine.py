@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from agentroute.answers import group_equal, vote
 from agentroute.running.cleaning import clean
-from agentroute.running.tally import Tally
+from agentroute.running.spending.tally import Tally
 from agentroute.types import (
     AgentSpec,
     Answer,

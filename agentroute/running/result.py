@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agentroute.errors import AllAgentsFailedError, BudgetError, DeadlineError, QuorumError, RunError
-from agentroute.running.sent import unapplied
+from agentroute.running.calling.sent import unapplied
 from agentroute.types import Answer, Refined, RoutingDecision, RunResult, Usage, from_plain
 
 _FAILURES: dict[str, type[RunError]] = {

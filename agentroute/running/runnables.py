@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from agentroute.errors import RegistryError
 from agentroute.running.imports import check_path, load_path
 from agentroute.running.question import message_text
-from agentroute.running.tally import own_usage
+from agentroute.running.spending.tally import own_usage
 from agentroute.running.threads import in_thread
 from agentroute.types import AgentSpec, Answer, ChatClient, EffortRouter, Limits, Price, Query, Usage
 

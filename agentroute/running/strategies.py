@@ -10,7 +10,7 @@ from typing import Any
 
 from agentroute.answers import vote
 from agentroute.errors import RegistryError
-from agentroute.running.faults import ClientError
+from agentroute.running.calling.faults import ClientError
 from agentroute.running.imports import check_path
 from agentroute.running.said import said
 from agentroute.running.threads import in_thread

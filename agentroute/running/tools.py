@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from agentroute.errors import RegistryError
-from agentroute.running.faults import one_line
+from agentroute.running.calling.faults import one_line
 from agentroute.running.imports import load_path
 from agentroute.running.threads import in_thread, named
 

@@ -16,9 +16,9 @@ from langgraph.graph import END, START, StateGraph
 from agentroute.running.breaker import Breaker
 from agentroute.running.context import Contexts, RunContext
 from agentroute.running.finishing import Finishing
-from agentroute.running.journal import Journal
-from agentroute.running.ledger import Purse
+from agentroute.running.keeping.journal import Journal
 from agentroute.running.nodes import Nodes
+from agentroute.running.spending.ledger import Purse
 from agentroute.running.state import Asked, State, WorkflowInput, WorkflowOutput
 from agentroute.types import (
     Agent,

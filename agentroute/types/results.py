@@ -83,7 +83,7 @@ class Answer:
         error: What went wrong, in one line.
         latency_s: Wall-clock seconds, or ``None`` when it was not measured.
         score: The recorded score of a replayed answer, 0 to 1; ``None`` everywhere else.
-        fault: In one word what went wrong, for programs: an ``ErrorKind`` of ``running.client``,
+        fault: In one word what went wrong, for programs: an ``ErrorKind`` of ``running.calling.client``,
             ``deadline``, or ``None`` where no word fits.
         notes: What was odd about a model's replies, such as usage that was not believed.
     """

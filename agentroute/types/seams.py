@@ -132,7 +132,7 @@ class ChatClient(Protocol):
     """The one door to chat models."""
 
     async def chat(self, request: ChatRequest) -> ChatReply:
-        """Send one request. Raises ``ClientError`` of ``running.client`` when no reply can be had."""
+        """Send one request. Raises ``ClientError`` of ``running.calling.client`` when no reply can be had."""
 
 
 @runtime_checkable

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from agentroute.effort.families import FAMILIES, UNKNOWN, Family, family_of
-from agentroute.running.client import _import_door
-from agentroute.running.sent import applied_effort
+from agentroute.running.calling.client import _import_door
+from agentroute.running.calling.sent import applied_effort
 from agentroute.types import EFFORTS, Effort
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "effort.md"

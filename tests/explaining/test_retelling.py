@@ -16,8 +16,8 @@ from agentroute.errors import InputError
 from agentroute.explaining import Explanation, explain, retell
 from agentroute.registry import AgentRegistry
 from agentroute.routing.cards import CardRouter
-from agentroute.running.budget import MeteredClient
-from agentroute.running.client import LiteLLMClient
+from agentroute.running.calling.client import LiteLLMClient
+from agentroute.running.spending.budget import MeteredClient
 from agentroute.testing import LoopbackServer
 from agentroute.types import Limits, Price, RefinerSpec
 

@@ -17,7 +17,7 @@ import pytest
 from agentroute import AgentRoute
 from agentroute.errors import AllAgentsFailedError
 from agentroute.registry import AgentRegistry
-from agentroute.running.client import LiteLLMClient
+from agentroute.running.calling.client import LiteLLMClient
 from agentroute.testing import LoopbackServer, StaticRouter
 from agentroute.types import AgentSpec, ChatRequest, Limits, Price, RunResult
 
@@ -221,7 +221,7 @@ if sys.argv[1] == "alone":
     import litellm
 else:
     from agentroute import AgentRoute
-    from agentroute.running.client import LiteLLMClient
+    from agentroute.running.calling.client import LiteLLMClient
     from agentroute.testing import LoopbackServer
     with LoopbackServer() as server:
         open("team.yaml", "w").write(f'''

@@ -24,9 +24,9 @@ from agentroute.errors import AgentRouteError, InputError, OutcomeError, Registr
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter
 from agentroute.outcomes.records import check_outcome
 from agentroute.registry import AgentRegistry
+from agentroute.running.calling.client import ClientError, LiteLLMClient
 from agentroute.running.cleaning import clean
-from agentroute.running.client import ClientError, LiteLLMClient
-from agentroute.running.journal import Journal
+from agentroute.running.keeping.journal import Journal
 from agentroute.running.refine import render
 from agentroute.testing import LoopbackServer
 from agentroute.types import Answer, ChatRequest, Price, Query

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentroute.errors import AgentRouteError, StorageError
-from agentroute.running.journal import Journal
+from agentroute.running.keeping.journal import Journal
 
 DATA: dict[str, Any] = {"query": {"text": "why?"}, "notes": [], "origin": {}}
 RUNS = {f"run-{n}": [("ab"[k % 2], f"answer {n} {k}") for k in range(3)] for n in range(2)}

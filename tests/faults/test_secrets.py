@@ -16,8 +16,8 @@ from agentroute.errors import AgentRouteError, RegistryError
 from agentroute.evaluation.collect import collect
 from agentroute.outcomes import QueryRecord
 from agentroute.registry import AgentRegistry
-from agentroute.running.client import LiteLLMClient
-from agentroute.running.journal import Journal
+from agentroute.running.calling.client import LiteLLMClient
+from agentroute.running.keeping.journal import Journal
 from agentroute.testing import LoopbackServer, StaticRouter
 from agentroute.types import Query
 

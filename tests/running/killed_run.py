@@ -11,7 +11,7 @@ import time
 import crew
 from teams import function, team
 
-from agentroute.running.shared import Budget
+from agentroute.running.spending.shared import Budget
 
 
 def suicide() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from teams import function, team
 
 from agentroute.errors import BudgetError
-from agentroute.running.shared import Budget
+from agentroute.running.spending.shared import Budget
 
 PRICE = 0.01
 

@@ -17,7 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from agentroute.effort.router import FixedEffort
 from agentroute.running.agents import build_agent
-from agentroute.running.journal import Journal
+from agentroute.running.keeping.journal import Journal
 from agentroute.running.refine import VoteRefiner
 from agentroute.running.workflow import build_workflow
 from agentroute.testing import StaticRouter

@@ -18,7 +18,7 @@ from agentroute.errors import RegistryError
 from agentroute.outcomes import Outcome, OutcomeWriter, QueryRecord, create_folder
 from agentroute.registry import AgentRegistry
 from agentroute.running.agents import build_agent, build_team, problem, run_agent
-from agentroute.running.client import ClientError
+from agentroute.running.calling.client import ClientError
 from agentroute.running.interrupts import may_be_users
 from agentroute.running.strategies import final_answer
 from agentroute.testing import FakeClient

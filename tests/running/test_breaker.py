@@ -10,7 +10,7 @@ from teams import function, llm, team
 
 from agentroute.errors import AllAgentsFailedError, InputError
 from agentroute.running.breaker import Breaker
-from agentroute.running.client import ClientError
+from agentroute.running.calling.client import ClientError
 from agentroute.testing import FakeClient, StaticRouter
 from agentroute.types import Answer, ChatRequest, RoutingDecision
 

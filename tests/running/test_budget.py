@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentroute.running.budget import ASSUMED_OUTPUT_TOKENS, Ledger, MeteredClient, estimate
-from agentroute.running.client import ClientError
+from agentroute.running.calling.client import ClientError
+from agentroute.running.spending.budget import ASSUMED_OUTPUT_TOKENS, Ledger, MeteredClient, estimate
 from agentroute.types import ChatReply, ChatRequest, Limits, Price, Usage
 
 PRICE = Price(input=1.0, output=10.0)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentroute.running.calling.client import ClientError, LiteLLMClient
+from agentroute.running.calling.faults import MESSAGE_CHARS, one_line
+from agentroute.running.calling.reply import believable_cost, cost_of
 from agentroute.running.cleaning import clean
-from agentroute.running.client import ClientError, LiteLLMClient
-from agentroute.running.faults import MESSAGE_CHARS, one_line
-from agentroute.running.reply import believable_cost, cost_of
 from agentroute.testing import LoopbackServer
 from agentroute.types import ChatReply, ChatRequest, Price, Usage
 
@@ -564,7 +564,7 @@ def test_one_client_serves_one_event_loop_after_another(server: LoopbackServer) 
 
 def test_nothing_heavy_is_imported_before_the_first_call() -> None:
     code = (
-        "import sys, agentroute.running.client, agentroute.running.budget;"
+        "import sys, agentroute.running.calling.client, agentroute.running.spending.budget;"
         "print({'litellm', 'openai', 'httpx', 'torch', 'langgraph'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -16,8 +16,8 @@ from agentroute.effort.families import family_of
 from agentroute.effort.levels import levels_for
 from agentroute.evaluation.collect import acollect
 from agentroute.outcomes import OutcomeFolder, QueryRecord
-from agentroute.running.client import ClientError, LiteLLMClient
-from agentroute.running.sent import applied_effort
+from agentroute.running.calling.client import ClientError, LiteLLMClient
+from agentroute.running.calling.sent import applied_effort
 from agentroute.testing import LoopbackServer, StaticRouter
 from agentroute.types import EFFORTS, ChatRequest, Effort, EffortRange, Query
 

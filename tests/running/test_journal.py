@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentroute.errors import AgentRouteError, InputError, StorageError
-from agentroute.running import journal as journals
-from agentroute.running.journal import Journal
+from agentroute.running.keeping import journal as journals
+from agentroute.running.keeping.journal import Journal
 
 DATA: dict[str, Any] = {"query": {"text": "why?"}, "notes": [], "origin": {}}
 
@@ -90,7 +90,7 @@ def test_the_latest_is_the_latest_whatever_the_clock_says(
 
 OTHER = """
 import pathlib, sys
-from agentroute.running.journal import Journal
+from agentroute.running.keeping.journal import Journal
 journal = Journal(sys.argv[1])
 journal.begin("theirs", {"query": {"text": "why?"}, "notes": [], "origin": {}}).result()
 print("begun", flush=True)

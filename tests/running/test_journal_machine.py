@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from agentroute.errors import InputError
-from agentroute.running.journal import Journal
+from agentroute.running.keeping.journal import Journal
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 AGENTS = st.sampled_from(["ann", "bob", "cem"])

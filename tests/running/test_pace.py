@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentroute.running.client import ClientError, LiteLLMClient
-from agentroute.running.pace import Pace
+from agentroute.running.calling.client import ClientError, LiteLLMClient
+from agentroute.running.calling.pace import Pace
 from agentroute.testing import LoopbackServer
 from agentroute.types import ChatReply, ChatRequest
 

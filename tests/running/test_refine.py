@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentroute.effort.router import FixedEffort
-from agentroute.running.client import ClientError
+from agentroute.running.calling.client import ClientError
 from agentroute.running.refine import LLMRefiner, VoteRefiner, render
 from agentroute.testing import FakeClient
 from agentroute.types import (

@@ -16,10 +16,10 @@ import pytest
 from teams import function, llm, team
 
 from agentroute.errors import AllAgentsFailedError, BudgetError, InputError, StorageError
-from agentroute.running.client import ClientError
-from agentroute.running.journal import Journal
-from agentroute.running.past import Past, past_of, result_of
-from agentroute.running.shared import Budget
+from agentroute.running.calling.client import ClientError
+from agentroute.running.keeping.journal import Journal
+from agentroute.running.keeping.past import Past, past_of, result_of
+from agentroute.running.spending.shared import Budget
 from agentroute.testing import FakeClient, StaticRouter
 from agentroute.types import ChatReply, ChatRequest, Limits, Price, RunResult, Usage
 

@@ -22,7 +22,7 @@ from teams import function, llm, team
 
 from agentroute.errors import AllAgentsFailedError, DeadlineError, InputError, RunError
 from agentroute.registry import AgentRegistry
-from agentroute.running.client import LiteLLMClient
+from agentroute.running.calling.client import LiteLLMClient
 from agentroute.testing import FakeClient, LoopbackServer, StaticRouter
 from agentroute.types import AgentSpec, ChatReply, Limits, Price, RefinerSpec, RunResult, Usage
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentroute.running.agents import build_agent, run_agent
-from agentroute.running.client import ClientError
+from agentroute.running.calling.client import ClientError
 from agentroute.testing import FakeClient
 from agentroute.types import (
     AgentSpec,

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from teams import function, llm, team
 
 from agentroute.errors import BudgetError, InputError
-from agentroute.running.budget import Ledger, MeteredClient, estimate
-from agentroute.running.client import ClientError
-from agentroute.running.ledger import Amount, Caps, refusal
-from agentroute.running.shared import Budget
-from agentroute.running.store import Store
+from agentroute.running.calling.client import ClientError
+from agentroute.running.keeping.store import Store
+from agentroute.running.spending.budget import Ledger, MeteredClient, estimate
+from agentroute.running.spending.ledger import Amount, Caps, refusal
+from agentroute.running.spending.shared import Budget
 from agentroute.testing import FakeClient
 from agentroute.types import ChatReply, ChatRequest, Limits, Price, Usage
 
@@ -99,7 +99,7 @@ def test_four_processes_never_spend_more_than_their_budget(tmp_path: Path) -> No
 
 HOLDER = """
 import asyncio, sys
-from agentroute.running.shared import Budget
+from agentroute.running.spending.shared import Budget
 from agentroute.types import Usage
 budget = Budget("b", max_cost_usd=1.0, store=sys.argv[1])
 async def main():

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from agentroute.errors import StorageError
-from agentroute.running.owner import Owner, is_alive
-from agentroute.running.store import Store
+from agentroute.running.keeping.owner import Owner, is_alive
+from agentroute.running.keeping.store import Store
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_forked_child_writes_with_a_connection_of_its_own(store: Store) -> Non
 
 def test_an_owner_lives_as_long_as_its_process_and_no_longer(tmp_path: Path) -> None:
     script = (
-        "import pathlib, sys; from agentroute.running.owner import Owner\n"
+        "import pathlib, sys; from agentroute.running.keeping.owner import Owner\n"
         "owner = Owner(pathlib.Path(sys.argv[1])); print(owner.name, flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(

@@ -20,7 +20,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from agentroute.effort.router import FixedEffort
 from agentroute.errors import QueryError
 from agentroute.running.agents import build_agent
-from agentroute.running.client import ClientError
+from agentroute.running.calling.client import ClientError
 from agentroute.running.context import RunContext
 from agentroute.running.refine import LLMRefiner, VoteRefiner
 from agentroute.running.workflow import build_workflow

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from agentroute.running.calling.faults import ClientError
 from agentroute.running.cleaning import clean
-from agentroute.running.faults import ClientError
 from agentroute.types import ChatReply, Effort, Price, ToolCall, Usage
 
 MAX_TOKENS_BELIEVED = 10_000_000

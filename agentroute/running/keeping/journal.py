@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentroute.errors import InputError, StorageError
-from agentroute.running.faults import without_secrets
-from agentroute.running.owner import process_of
-from agentroute.running.store import Store
+from agentroute.running.calling.faults import without_secrets
+from agentroute.running.keeping.owner import process_of
+from agentroute.running.keeping.store import Store
 
 Plain = dict[str, Any]
 RunState = Literal["running", "unfinished", "complete", "degraded", "failed"]

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from agentroute.running.faults import ClientError
+from agentroute.running.calling.faults import ClientError
 from agentroute.types import Limits, Usage
 
 _DUST = 1e-9  # sums of floats may miss by less than this

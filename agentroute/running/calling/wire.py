@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from agentroute.running.carrier import Carrier
+from agentroute.running.calling.carrier import Carrier
 
 _HEAD_BYTES = 4_000
 _DROPPED = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}

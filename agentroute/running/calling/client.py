@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
-from agentroute.running.faults import ClientError, ErrorKind, judge, unknown
-from agentroute.running.pace import Account, Pace
-from agentroute.running.reply import cost_of, read_reply, read_usage, read_vectors
-from agentroute.running.sent import applied_effort
+from agentroute.running.calling.faults import ClientError, ErrorKind, judge, unknown
+from agentroute.running.calling.pace import Account, Pace
+from agentroute.running.calling.reply import cost_of, read_reply, read_usage, read_vectors
+from agentroute.running.calling.sent import applied_effort
 from agentroute.types import ChatReply, ChatRequest, Effort, Price, Usage
 
 __all__ = ["ClientError", "ErrorKind", "LiteLLMClient"]
@@ -289,6 +289,6 @@ def _import_door() -> ModuleType:
         warnings.simplefilter("ignore")
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
-        from agentroute.running import door
+        from agentroute.running.calling import door
 
         return door

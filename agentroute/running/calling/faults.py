@@ -12,7 +12,7 @@ from agentroute.running.cleaning import clean
 from agentroute.types import Usage
 
 if TYPE_CHECKING:
-    from agentroute.running.wire import Trace
+    from agentroute.running.calling.wire import Trace
 
 ErrorKind = Literal[
     "timeout",

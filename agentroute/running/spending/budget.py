@@ -12,9 +12,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, cast
 
-from agentroute.running.faults import ClientError, unknown
-from agentroute.running.ledger import Ledger, Reservation
-from agentroute.running.reply import cost_of
+from agentroute.running.calling.faults import ClientError, unknown
+from agentroute.running.calling.reply import cost_of
+from agentroute.running.spending.ledger import Ledger, Reservation
 from agentroute.types import ChatClient, ChatReply, ChatRequest, Limits, Price, Usage
 
 __all__ = ["ASSUMED_OUTPUT_TOKENS", "BYTES_PER_TOKEN", "Ledger", "MeteredClient", "Reservation", "estimate"]

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from agentroute.errors import StorageError
-from agentroute.running.budget import estimate
-from agentroute.running.journal import Journal, Plain
-from agentroute.running.store import finished
+from agentroute.running.keeping.journal import Journal, Plain
+from agentroute.running.keeping.store import finished
+from agentroute.running.spending.budget import estimate
 from agentroute.types import Answer, ChatClient, ChatReply, ChatRequest, Usage, to_plain
 
 _T = TypeVar("_T")

@@ -10,10 +10,10 @@ from functools import partial
 from typing import cast
 
 from agentroute.errors import InputError, StorageError
-from agentroute.running.faults import ClientError
-from agentroute.running.journal import default_path
-from agentroute.running.ledger import Amount, Caps, Ledger, Reservation, refusal
-from agentroute.running.store import Store, finished
+from agentroute.running.calling.faults import ClientError
+from agentroute.running.keeping.journal import default_path
+from agentroute.running.keeping.store import Store, finished
+from agentroute.running.spending.ledger import Amount, Caps, Ledger, Reservation, refusal
 from agentroute.types import Usage
 from agentroute.types.results import checked_cap
 

@@ -19,8 +19,8 @@ from litellm.exceptions import BadRequestError
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
-from agentroute.running.reply import believable_cost, cost_of
-from agentroute.running.wire import TRACE, CappedTransport, Trace
+from agentroute.running.calling.reply import believable_cost, cost_of
+from agentroute.running.calling.wire import TRACE, CappedTransport, Trace
 from agentroute.types import Price, Usage
 
 __all__ = ["TRACE", "Door", "LiteLLM", "Trace", "map_cost", "missing_key", "price_of", "thinking_budget"]

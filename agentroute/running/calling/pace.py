@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from agentroute.running.faults import ClientError
+from agentroute.running.calling.faults import ClientError
 
 Account = tuple[str, str | None, str | None]
 """A provider, its address, and the name of the key's variable: what a provider counts together."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 from agentroute.errors import StorageError
-from agentroute.running.owner import Owner, is_alive
+from agentroute.running.keeping.owner import Owner, is_alive
 
 _T = TypeVar("_T")
 _VERSION = 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agentroute.errors import InputError
-from agentroute.running.journal import Journal, Plain, Story
+from agentroute.running.keeping.journal import Journal, Plain, Story
 from agentroute.running.result import read_result
 from agentroute.types import Query, RunResult, Usage, from_plain, to_plain
 

@@ -1,0 +1,1 @@
+"""One door to model providers: deadlines, retries, caps, prices."""

@@ -1,0 +1,1 @@
+"""What was asked, answered and paid, on the disk before it counts."""

@@ -1,0 +1,1 @@
+"""Money, requests, tokens and seconds: reserved before a call, settled after it."""
