@@ -325,7 +325,7 @@ def test_rivals_learn_and_see_nothing_of_what_they_are_judged_on(
 
     rivals = bench["rivals"]
     folder = OutcomeFolder.open(make_folder(tmp_path / "topics", queries=240))
-    task = rivals.Task.of(folder, (), TrainConfig(epochs=40, committee=1), EMBEDDER)
+    task = rivals.Task.of(folder, (), TrainConfig(epochs=40), EMBEDDER)
     fit = getattr(rivals, name)
     told: list[tuple[str, int, int]] = []
     logits = fit(task, lambda *step: told.append(step))

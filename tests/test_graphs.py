@@ -67,7 +67,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.append(*source.read())
     (home / "agents").mkdir()
     (home / "agents" / "workbench.yaml").write_text(AgentRegistry.from_specs(team).to_yaml())
-    config = TrainConfig(epochs=10, batch_size=32, committee=1)
+    config = TrainConfig(epochs=10, batch_size=32)
     router = train(outcomes, config=config, embedder="hashing")
     # As if validation had chosen what none of the graphs is named for.
     router.with_preset("top1").save(home / "routers" / "workbench")

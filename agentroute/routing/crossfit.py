@@ -25,6 +25,9 @@ from agentroute.types import Embedder, Extractor
 PARTS = 3
 """Parts of a small folder, each judged by a network that was trained on the others."""
 
+WORTH_SEVERAL = 500
+"""Queries from which on several networks are worth their time; of fewer, the means say most of it."""
+
 PART_PATIENCE = 8
 """Passes without a better loss after which the training for one part ends."""
 
@@ -104,6 +107,8 @@ def fit_in_parts(
     if len(dealt) < 2:  # all questions are alike: there is nobody who has not seen them
         fitted = fit_committee(graphs, table.score, everyone, dealt[0], gnn_config, config, tell, unfinished)
         return fitted, Growth(NumpyGNN(fitted.weights), graphs)
+    if len(table) < WORTH_SEVERAL:
+        config = replace(config, committee=1)
     steps = -(-len(table) // config.batch_size)
     hasty = replace(config, patience=min(config.patience, PART_PATIENCE * steps))
     tried = [

@@ -80,7 +80,7 @@ def router(folder: Path) -> GraphRouter:
     import torch
 
     torch.set_num_threads(1)
-    config = TrainConfig(seed=1, epochs=12, committee=1, batch_size=64, learning_rate=5e-3)
+    config = TrainConfig(seed=1, epochs=12, batch_size=64, learning_rate=5e-3)
     return train(folder, config=config, embedder=EMBEDDER)
 
 

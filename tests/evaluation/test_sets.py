@@ -44,7 +44,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chooser(labelled: Path) -> GraphRouter:
     """A router that has learned who fits."""
     torch.set_num_threads(1)  # for graphs this small, threads only wait for each other
-    return train(labelled, config=TrainConfig(epochs=6, committee=1), embedder=EMBEDDER)
+    return train(labelled, config=TrainConfig(epochs=6), embedder=EMBEDDER)
 
 
 @pytest.fixture(scope="module")

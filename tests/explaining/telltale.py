@@ -61,6 +61,6 @@ def telltale_router() -> GraphRouter:
 
     torch.set_num_threads(1)
     with TemporaryDirectory() as home:
-        config = TrainConfig(epochs=4, committee=1, batch_size=64, learning_rate=5e-3)
+        config = TrainConfig(epochs=4, batch_size=64, learning_rate=5e-3)
         router = train(make_telltale(Path(home) / "telltale"), config=config, embedder=EMBEDDER)
     return router.using(next(setting for setting in router.tried if setting.policy == TopK(k=1)))

@@ -111,7 +111,7 @@ def trained(seed: int = 0, shuffled: bool = False) -> GraphRouter:
     from agentroute.routing.train import train
 
     torch.set_num_threads(1)
-    config = TrainConfig(seed=seed, epochs=12, batch_size=64, learning_rate=5e-3, committee=2)
+    config = TrainConfig(seed=seed, epochs=12, batch_size=64, learning_rate=5e-3)
     return train(shared_folder(), config=config, embedder=EMBEDDER, shuffle_labels=shuffled)
 
 

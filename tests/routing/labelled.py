@@ -81,4 +81,4 @@ def trained_on_labels() -> GraphRouter:
     torch.set_num_threads(1)  # for graphs this small, threads only wait for each other
     with TemporaryDirectory() as home:
         folder = make_labelled(Path(home) / "topics")
-        return train(folder, config=TrainConfig(epochs=6, committee=1), embedder=EMBEDDER)
+        return train(folder, config=TrainConfig(epochs=6), embedder=EMBEDDER)

@@ -25,7 +25,7 @@ from agentroute.routing.router import GraphRouter
 from agentroute.routing.train import train
 from agentroute.types import Answer, Query
 
-QUICK = TrainConfig(epochs=3, committee=2)
+QUICK = TrainConfig(epochs=3)
 
 
 def quick(folder, **more):
@@ -70,6 +70,19 @@ def test_the_same_seed_gives_the_same_router_bit_for_bit(small, tmp_path, way):
     assert one.tried == two.tried
     assert {"voice", "by_term", "by_vector", "by_task"} < bits(one).keys()
     assert one.manifest["losses"] == two.manifest["losses"]
+
+
+def test_a_committee_is_trained_where_it_is_worth_it(small, first, tmp_path, monkeypatch):
+    """Each member from a seed of its own, the first as if it were alone; and it is saved and loaded whole."""
+    config = replace(QUICK, committee=2)
+    assert bits(quick(small, config=config)) == bits(first)  # few queries: one network is enough
+    monkeypatch.setattr(crossfit, "WORTH_SEVERAL", 0)
+    several = quick(small, out=tmp_path / "several", config=config)
+    assert bits(GraphRouter.load(tmp_path / "several", embedder=EMBEDDER)) == bits(several)
+    for name, weights in several.weights.items():
+        assert weights.shape == (2, *first.weights[name].shape[1:])
+    kept = several.weights["belief"]
+    assert not np.array_equal(kept[0], kept[1])
 
 
 def test_another_seed_gives_another(small, first):
