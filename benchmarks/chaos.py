@@ -36,7 +36,8 @@ from typing import Any
 from agentroute.errors import InputError
 from agentroute.pipeline import AgentRoute
 from agentroute.registry import AgentRegistry
-from agentroute.running import past, workflow  # noqa: F401  # imported once, before children are forked
+from agentroute.running import workflow  # noqa: F401  # imported once, before children are forked
+from agentroute.running.keeping import past  # noqa: F401  # the same
 from agentroute.running.keeping.record import Record
 from agentroute.running.spending.shared import Budget
 from agentroute.testing import StaticRouter

@@ -160,9 +160,7 @@ def test_nuls_are_taken_out_and_noted(registry: Path) -> None:
     assert result.problems == ("the question held NUL characters; they were removed",)
 
 
-@pytest.mark.parametrize(
-    "text", ["\u202eright to left", "<script>", "{question} {context}", "日本語", "🎉🎈", "-"]
-)
+@pytest.mark.parametrize("text", ["<script>", "{question} {context}", "日本語", "🎉🎈", "-"])
 def test_any_other_text_goes_through_as_it_is(registry: Path, text: str) -> None:
     assert team(registry, ["echo"]).run(text).answer == text
 

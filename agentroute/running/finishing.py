@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from agentroute.running.agents import GRACE_S, problem
 from agentroute.running.calling.reply import CUT
+from agentroute.running.calling.sent import SENT_WITHOUT
 from agentroute.running.confidence import certainty
 from agentroute.running.context import Run
 from agentroute.running.refine import VoteRefiner, unrefined
@@ -108,7 +109,11 @@ class Finishing:
         problems = [*refined.problems, *([unkept] if unkept else []), *self._caveats]
         troubled = bool(state["problems"] or problems)
         # Noted, though nobody failed: whoever was cut short is among the problems already.
-        odd = [f"{answer.agent}: {note}" for answer in given for note in answer.notes if note != CUT]
+        # A level that was not applied is told of all steps together, when the result is read.
+        told = (CUT, SENT_WITHOUT)
+        odd = [
+            f"{answer.agent}: {note}" for answer in given for note in answer.notes if not note.endswith(told)
+        ]
         update = {
             "answer": refined.text,
             "status": "degraded" if troubled else "complete",

@@ -150,14 +150,15 @@ async def test_usage_that_cannot_be_true_is_charged_at_the_reserve_and_noted(
     assert result.usage.cost_usd is None, "unknown, neither negative nor 750 million dollars"
 
 
-@pytest.mark.fault("F50", "`m: effort 'low' is not available for ...; sent without it`", "the answer")
+@pytest.mark.fault("F50", "`m: effort low was asked for, and not applied`", "the answer")
 async def test_effort_that_was_not_applied_is_noted(client: LiteLLMClient, server: LoopbackServer) -> None:
     from agentroute.types import EffortRange
 
     spec = model(server, "noeffort", effort=EffortRange(levels=("low",), default="low"))
     result = await beside(client, spec)
     assert result.status == "complete"
-    assert result.problems == ("m: effort 'low' is not available for openai/noeffort; sent without it",)
+    assert result.problems == ("m: effort low was asked for, and not applied",)
+    assert result.answers[0].notes == ("effort 'low' is not available for openai/noeffort; sent without it",)
 
 
 # ---------------------------------------------------------------------------- agents that hold on

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from agentroute.running.calling.faults import ClientError, ErrorKind, judge, unknown
 from agentroute.running.calling.pace import Account, Pace
 from agentroute.running.calling.reply import cost_of, read_reply, read_usage, read_vectors
-from agentroute.running.calling.sent import applied_effort
+from agentroute.running.calling.sent import SENT_WITHOUT, applied_effort
 from agentroute.types import ChatReply, ChatRequest, Effort, Price, Usage
 
 __all__ = ["ClientError", "ErrorKind", "LiteLLMClient"]
@@ -244,7 +244,7 @@ class LiteLLMClient:
                 tally.usage += error.usage
                 self._no_effort.add(known)
         reply = await self._send(request, key, None, tally)
-        note = f"effort '{level}' is not available for {request.model}; sent without it"
+        note = f"effort '{level}' is not available for {request.model}; {SENT_WITHOUT}"
         return replace(reply, notes=(*reply.notes, note))
 
     async def _send(

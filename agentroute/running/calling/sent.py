@@ -21,6 +21,9 @@ _BUDGETS: tuple[tuple[int, Effort], ...] = (
     (4096, "high"),
 )
 
+SENT_WITHOUT = "sent without it"
+"""How a note ends when a model refused a level, and was asked again without one."""
+
 
 def applied_effort(sent: bytes, level: Effort | None, model: str = "") -> Effort | None:
     """Tell which level of effort was really sent.
