@@ -14,6 +14,7 @@ from agentroute.effort import train as training
 from agentroute.effort.ladder_router import LadderRouter
 from agentroute.effort.step_router import StepRouter
 from agentroute.errors import InputError, RouterFileError
+from agentroute.routing.router import GraphRouter
 from agentroute.testing import LoopbackServer
 
 
@@ -35,6 +36,11 @@ def test_evaluate_writes_what_was_promised(router: Path, folder: Path, tmp_path:
     assert "verdict" in shown
     found = json.loads((tmp_path / "r.json").read_text())
     assert {"fixed_low", "fixed_high", "random", "oracle", "agentroute"} <= set(found["policies"])
+
+
+def test_each_kind_of_router_is_told_from_the_other(router: Path) -> None:
+    with pytest.raises(RouterFileError, match="a router of effort, not of agents"):
+        GraphRouter.load(router)
 
 
 def test_train_says_it_in_json(folder: Path, tmp_path: Path) -> None:

@@ -322,6 +322,11 @@ class GraphRouter(DecidingRouter):
             RouterFileError: The file is missing, damaged, or was trained with another embedder.
         """
         manifest, tensors = files.load(folder)
+        if "kind" in manifest:  # a router of agents has none
+            raise RouterFileError(
+                f"{folder} holds a router of {manifest['kind']}, not of agents: give it as effort=..., or make "
+                "one with 'agentroute train FOLDER --out ROUTER'"
+            )
 
         def part(prefix: str) -> dict[str, npt.NDArray[Any]]:
             return {k[len(prefix) :]: value for k, value in tensors.items() if k.startswith(prefix)}
