@@ -324,8 +324,8 @@ class GraphRouter(DecidingRouter):
         manifest, tensors = files.load(folder)
         if "kind" in manifest:  # a router of agents has none
             raise RouterFileError(
-                f"{folder} holds a router of {manifest['kind']}, not of agents: give it as effort=..., or make "
-                "one with 'agentroute train FOLDER --out ROUTER'"
+                f"{folder} holds a router of {manifest['kind']}, not of agents: give it as effort=..., or "
+                "make one with 'agentroute train FOLDER --out ROUTER'"
             )
 
         def part(prefix: str) -> dict[str, npt.NDArray[Any]]:
