@@ -20,6 +20,6 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the processes that tests start be interrupted, also where xdist or a shell has this one ignore it."""
+    """Let the processes that tests start be interrupted, where xdist or a shell has this one ignore it."""
     if hasattr(config, "workerinput") or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
