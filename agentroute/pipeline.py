@@ -420,7 +420,7 @@ class AgentRoute:
         self, query: str | Query, context: RunContext, *, only_end: bool = False
     ) -> AsyncIterator[Event]:
         """Run the workflow, and leave nothing open behind it."""
-        run_id, resume = context.run_id, self.how_to_resume(context.run_id)
+        run_id = context.run_id
         call: dict[str, Any] = {
             "input": {"question": to_plain(query) if isinstance(query, Query) else query},
             "config": {"configurable": {"thread_id": run_id}},
@@ -442,11 +442,11 @@ class AgentRoute:
         except AgentRouteError:
             raise
         except Exception as error:
-            raise broken(run_id, error, resume) from error
+            raise broken(run_id, error, self.how_to_resume(run_id)) from error
         finally:
             if self._journal is not None and not ended:
                 self._journal.release(run_id)  # it broke off: another may take it up
-        yield Event(kind="result", data=read_result(state, resume))
+        yield Event(kind="result", data=read_result(state, self.how_to_resume))
 
     def _whence(self, registry: AgentRegistry) -> dict[str, object]:
         """Say what a record needs to know for its run to be taken up by another process."""

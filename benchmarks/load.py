@@ -6,9 +6,11 @@ A server in a process of its own speaks OpenAI's protocol on the loopback addres
 
 - load: so many runs at once, each of so many agents, with a fault for so many percent of the requests
   (errors, hangs, resets, floods, nonsense): how many had an answer, and why the others had none.
-- overhead: a wave of agents through ``AgentRoute``, with all its protections, against the same number of bare
-  litellm calls at once to the same server, in turns; with and without the journal, and what one ``fsync``
-  takes on this disk, which an acknowledged answer has to wait for.
+- overhead: a wave of agents through ``AgentRoute`` against the same number of bare litellm calls at once to the
+  same server, in turns: the client alone, a run with its caps, the same with the journal, and the same with a
+  budget that processes share; and what one ``fsync`` takes on this disk, which an acknowledged answer has to
+  wait for. What was loaded before is left out of garbage collection, for all alike: one pass over litellm's
+  modules takes a fifth of a second and would fall on whoever runs at that moment.
 - soak, with ``--minutes``: runs all the time, and how memory and open files grow after the first quarter.
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -52,7 +55,9 @@ def serve() -> None:
         sys.stdin.read()
 
 
-def build(url: str, model: str, agents: int, folder: Path | None, **keys: Any) -> AgentRoute:
+def build(
+    url: str, model: str, agents: int, folder: Path | None, *, shared: bool = True, **keys: Any
+) -> AgentRoute:
     specs = [
         AgentSpec(
             id=f"a{i}",
@@ -67,7 +72,7 @@ def build(url: str, model: str, agents: int, folder: Path | None, **keys: Any) -
         for i in range(agents)
     ]
     journal = None if folder is None else folder / "runs.db"
-    budget = None if journal is None else Budget("load", max_cost_usd=1e6, store=journal)
+    budget = Budget("load", max_cost_usd=1e6, store=journal) if journal is not None and shared else None
     router = StaticRouter([spec.id for spec in specs])
     return AgentRoute(AgentRegistry.from_specs(specs), router, journal=journal, budget=budget, **keys)
 
@@ -121,7 +126,8 @@ async def overhead(url: str, agents: int, waves: int, folder: Path) -> dict[str,
     import litellm  # after the client, which tells it not to fetch prices from the network
 
     plain = build(url, "ok", agents, None, client=client)
-    kept = build(url, "ok", agents, folder, client=client)
+    kept = build(url, "ok", agents, folder, shared=False, client=client)
+    counted = build(url, "ok", agents, folder, client=client)
     messages: Any = [{"role": "user", "content": QUESTION}]
 
     async def bare() -> None:
@@ -144,9 +150,14 @@ async def overhead(url: str, agents: int, waves: int, folder: Path) -> dict[str,
         "client": door,
         "run": lambda: plain.arun(query),
         "run_journal": lambda: kept.arun(query),
+        "run_journal_shared_budget": lambda: counted.arun(query),
     }
     alone = {name: Taken() for name in ways}
     busy = {name: Taken() for name in ways}
+    for way in ways.values():
+        await way()
+    gc.collect()
+    gc.freeze()
     for turn in range(waves + 10):
         for name, way in ways.items():
             with alone[name].one(agents, keep=turn >= 10):
@@ -155,6 +166,7 @@ async def overhead(url: str, agents: int, waves: int, folder: Path) -> dict[str,
         for name, way in ways.items():
             with busy[name].one(20 * agents, keep=turn > 0):
                 await asyncio.gather(*(way() for _ in range(20)))
+    gc.unfreeze()
     await client.aclose()
     told = {"one wave": alone, "twenty waves at once": busy}
     rows = {

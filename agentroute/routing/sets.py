@@ -27,8 +27,11 @@ MOST = (1, 2, 3, 5)
 TEMPERATURES = tuple(round(0.25 * 1.15**step, 4) for step in range(22))
 """Tried to make the chances hold, .25 to about 5."""
 
-REFUSED = 0.01
-"""Recall that may be lost to "none fits" on validation: half of the 2% that is promised elsewhere."""
+REFUSED = 0.02
+"""Recall that may be lost to "none fits" among all queries, at the far end of what validation leaves open."""
+
+SURE = 1.64
+"""Standard errors between what validation shows and that far end: one side of 95%."""
 
 REFUSED_BLINDLY = 0.0025
 """The same where no example of "none fits" shows what it would bring."""
@@ -174,8 +177,15 @@ def _least(logits: Table, fits: Mask, known: Mask) -> float:
     """
     widest = rank(logits, np.ones_like(fits)) < max(MOST)
     right = np.asarray((widest & fits).any(axis=1))
-    lost = REFUSED_BLINDLY if known.all() else REFUSED
+    count = int(known.sum())
+    place = int(REFUSED_BLINDLY * count) if known.all() else _safely_lost(count)
     # Refusing a query whose set would hold nobody that fits loses nothing.
     costly = np.sort(best_chance(logits)[known & right])
-    place = int(lost * known.sum())
     return float(costly[place]) if place < len(costly) else 0.0
+
+
+def _safely_lost(count: int) -> int:
+    """Return of how many of ``count`` validation queries the loss still keeps ``REFUSED`` elsewhere."""
+    share = np.arange(count + 1) / count
+    far = share + SURE * np.sqrt(share * (1.0 - share) / count)
+    return int(np.flatnonzero(far <= REFUSED).max())

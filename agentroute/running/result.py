@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -46,12 +47,12 @@ def read_event(chunk: Any) -> Event | None:
     return Event(kind=kind, data=from_plain(values[kind], chunk["data"])) if kind in values else None
 
 
-def read_result(state: dict[str, Any], resume: str | None = None) -> RunResult:
+def read_result(state: dict[str, Any], how_to_resume: Callable[[str], str | None]) -> RunResult:
     """Read the result from a run's last state.
 
     Args:
         state: The parts that ``OUTPUT`` names.
-        resume: How to go on with the run, for the error.
+        how_to_resume: Writes the command that goes on with a run, for the error.
 
     Returns:
         The result.
@@ -68,7 +69,7 @@ def read_result(state: dict[str, Any], resume: str | None = None) -> RunResult:
             run_id=state["run_id"],
             problems=failure["problems"],
             cost_usd=usage.cost_usd,
-            resume=resume,
+            resume=how_to_resume(state["run_id"]),
         )
     missed = tuple(line for answer in result.answers if (line := unapplied(answer)) is not None)
     return replace(result, usage=usage, problems=result.problems + missed)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
 _T = TypeVar("_T")
+_MOST_IDLE = 32  # threads that wait for the next call; more than these end with theirs
 
 LATE: contextvars.ContextVar[Callable[[object], None] | None] = contextvars.ContextVar(
     "agentroute_late", default=None
@@ -17,10 +21,11 @@ LATE: contextvars.ContextVar[Callable[[object], None] | None] = contextvars.Cont
 
 
 async def in_thread(call: Callable[[], _T]) -> _T:
-    """Run a function in a thread of its own and wait for it without blocking the event loop.
+    """Run a function in a thread that does nothing else meanwhile, without blocking the event loop.
 
-    ``asyncio.to_thread`` has a small pool that hung calls fill up, and closing the loop waits for them. A
-    thread of its own is a daemon: whoever stops waiting is free, and so is the process at its end.
+    ``asyncio.to_thread`` has a small pool that hung calls fill up, and closing the loop waits for them. Here a
+    call never waits for another one: it gets an idle thread or a new one. All are daemons: whoever stops
+    waiting is free, and so is the process at its end.
 
     Args:
         call: A function without arguments.
@@ -59,8 +64,33 @@ async def in_thread(call: Callable[[], _T]) -> _T:
             if late is not None and result:
                 late(result[0])
 
-    threading.Thread(target=work, name="agentroute-call", daemon=True).start()
+    try:
+        idle = _idle.pop()
+    except IndexError:
+        idle = _Thread()
+    idle.jobs.put(work)
     return await done
+
+
+class _Thread(threading.Thread):
+    """Does one call after another; between them it waits among the idle."""
+
+    def __init__(self) -> None:
+        super().__init__(name="agentroute-call", daemon=True)
+        self.jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            self.jobs.get()()
+            if len(_idle) >= _MOST_IDLE:
+                return
+            _idle.append(self)
+
+
+_idle: deque[_Thread] = deque()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # threads do not outlive a fork
 
 
 def words_of(error: object) -> str:

@@ -253,6 +253,19 @@ def test_saying_that_none_fits_costs_no_more_than_was_allowed(seed):
     assert alone.score == pytest.approx((right & ~refused)[known].mean())
 
 
+def test_what_is_lost_on_other_queries_too_keeps_what_was_allowed():
+    # Drawn with replacement from the validation queries, as a bootstrap does: nearly all draws keep it.
+    views, fits = drawn(5, queries=2_000)
+    known = fits.any(axis=1)
+    alone = set_settings(views, table_of(fits, [[None] * fits.shape[1]] * len(fits)))[0]
+    logits = alone.calibration(views)
+    right = fits[np.arange(len(fits)), logits.argmax(axis=1)] > 0
+    lost = ((best_chance(logits) < alone.policy.least) & right)[known]
+    draw = np.random.default_rng(0)
+    other = [lost[draw.integers(len(lost), size=len(lost))].mean() for _ in range(400)]
+    assert 0.25 * REFUSED < lost.mean() and np.mean(np.array(other) <= REFUSED) > 0.9
+
+
 def test_without_examples_of_none_fits_refusing_costs_less():
     views, fits = drawn(3, queries=2_000, oos=0.0)
     alone = set_settings(views, table_of(fits, [[None] * fits.shape[1]] * len(fits)))[0]

@@ -29,6 +29,7 @@ __all__ = ["TRACE", "Door", "LiteLLM", "Trace", "map_cost", "missing_key", "pric
 _HAS_MCP = find_spec("mcp") is not None
 # The map has rows at price zero that only mean "not entered"; these providers really are free.
 _FREE = {"ollama"}
+_MOST_DOORS = 64  # keys and addresses that one process talks to; more than these begin anew
 
 litellm.suppress_debug_info = True
 litellm.telemetry = False
@@ -83,6 +84,7 @@ class LiteLLM:
     def __init__(self, max_bytes: int, proxy: str | None) -> None:
         self._transport = CappedTransport(max_bytes, proxy)
         self._http = httpx.AsyncClient(transport=self._transport, follow_redirects=False, trust_env=False)
+        self._doors: dict[tuple[str, str | None], Door] = {}
 
     async def chat(self, model: str, api_key: str | None, api_base: str | None, **options: Any) -> Any:
         """Make one request and return litellm's ``ModelResponse``; never retries."""
@@ -126,7 +128,13 @@ class LiteLLM:
                 max_retries=0,
             )
         key = api_key or own_key or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
-        return Door(self._http, key or "no-key", own_base or api_base)
+        place = key or "no-key", own_base or api_base
+        found = self._doors.get(place)
+        if found is None:
+            if len(self._doors) == _MOST_DOORS:
+                self._doors.clear()
+            found = self._doors[place] = Door(self._http, *place)
+        return found
 
     async def shut(self) -> None:
         """Close all connections."""

@@ -143,7 +143,7 @@ def result_of(story: Story, resume: str | None = None) -> RunResult:
         )
     given = {entry.agent: entry.data for entry in story.entries if entry.kind == "answered"}
     answers = [given[agent] for agent in ends[-1]["answers"] if agent in given]
-    return read_result({**ends[-1], "run_id": story.row.id, "answers": answers}, resume)
+    return read_result({**ends[-1], "run_id": story.row.id, "answers": answers}, lambda run: resume)
 
 
 def _unknown(estimate: Usage) -> Usage:
