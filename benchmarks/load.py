@@ -6,11 +6,11 @@ A server in a process of its own speaks OpenAI's protocol on the loopback addres
 
 - load: so many runs at once, each of so many agents, with a fault for so many percent of the requests
   (errors, hangs, resets, floods, nonsense): how many had an answer, and why the others had none.
-- overhead: a wave of agents through ``AgentRoute`` against the same number of bare litellm calls at once to the
-  same server, in turns: the client alone, a run with its caps, the same with the journal, and the same with a
-  budget that processes share; and what one ``fsync`` takes on this disk, which an acknowledged answer has to
-  wait for. What was loaded before is left out of garbage collection, for all alike: one pass over litellm's
-  modules takes a fifth of a second and would fall on whoever runs at that moment.
+- overhead: a wave of agents through ``AgentRoute`` against the same number of bare litellm calls at once to
+  the same server, in turns: the client alone, a run with its caps, the same with the journal, and the same
+  with a budget that processes share; and what one ``fsync`` takes on this disk, which an acknowledged answer
+  has to wait for. What was loaded before is left out of garbage collection, for all alike: one pass over
+  litellm's modules takes a fifth of a second and would fall on whoever runs at that moment.
 - soak, with ``--minutes``: runs all the time, and how memory and open files grow after the first quarter.
 """
 

@@ -23,8 +23,8 @@ LATE: contextvars.ContextVar[Callable[[object], None] | None] = contextvars.Cont
 async def in_thread(call: Callable[[], _T]) -> _T:
     """Run a function in a thread that does nothing else meanwhile, without blocking the event loop.
 
-    ``asyncio.to_thread`` has a small pool that hung calls fill up, and closing the loop waits for them. Here a
-    call never waits for another one: it gets an idle thread or a new one. All are daemons: whoever stops
+    ``asyncio.to_thread`` has a small pool that hung calls fill up, and closing the loop waits for them. Here
+    a call never waits for another one: it gets an idle thread or a new one. All are daemons: whoever stops
     waiting is free, and so is the process at its end.
 
     Args:
