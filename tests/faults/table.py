@@ -4,7 +4,8 @@
     python tests/faults/table.py --check   says whether it is current
 
 A test says which cells it is for: ``@pytest.mark.fault("F12", "what is seen", "what is kept")``, with plain
-texts, so that they can be read without running anything.
+texts, so that they can be read without running anything. The test that shows the same fault with the
+protection off says ``@pytest.mark.control("F12", "what happens then")``; every fault needs one.
 """
 
 from __future__ import annotations
@@ -101,12 +102,23 @@ FAULTS = {
 """The cells: F from the fault matrix, T from the threat model."""
 
 
-class Row(NamedTuple):
-    """What one test says of one cell."""
+TAKES = {"fault": ("cell", "seen", "kept"), "control": ("cell", "what happens without the protection")}
+"""The marks, and the texts that they take."""
 
+
+class Row(NamedTuple):
+    """What one test says of one cell.
+
+    Args:
+        mark: ``fault`` where the protection is on, ``control`` where it is off.
+        cell: The cell.
+        says: What is seen and what is kept; or what happens.
+        test: File and name of the test.
+    """
+
+    mark: str
     cell: str
-    sees: str
-    kept: str
+    says: tuple[str, ...]
     test: str
 
 
@@ -124,6 +136,19 @@ def rows() -> list[Row]:
     return sorted(found, key=lambda row: (order.index(row.cell), row.test))
 
 
+def uncontrolled(found: list[Row]) -> list[str]:
+    """Name the faults that are tried, but never shown without the protection.
+
+    Args:
+        found: The rows.
+
+    Returns:
+        Cells of the fault matrix; threats may do without.
+    """
+    shown = {row.cell for row in found if row.mark == "control"}
+    return [cell for cell in FAULTS if cell.startswith("F") and cell not in shown]
+
+
 def _of(path: Path) -> list[Row]:
     where, tree = path.relative_to(TESTS.parent).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
     found = []
@@ -135,11 +160,13 @@ def _of(path: Path) -> list[Row]:
     }
     for test in tests:
         for mark, given in _marks(test, lists):
-            if len(given) != 3 or not all(isinstance(text, str) for text in given) or given[0] not in FAULTS:
-                sys.exit(f"{where}:{mark.lineno}: a mark takes three texts: cell, seen, kept")
+            takes = TAKES[_name(mark)]
+            texts = [text for text in given if isinstance(text, str) and text]
+            if len(texts) != len(given) or len(texts) != len(takes) or texts[0] not in FAULTS:
+                sys.exit(f"{where}:{mark.lineno}: a mark takes texts: {', '.join(takes)}")
             if any(_name(call) in ("skip", "skipif", "xfail") for call in ast.walk(test)):
                 sys.exit(f"{where}:{test.lineno}: a fault that may be skipped is not held")
-            found.append(Row(*map(str, given), test=f"{where}::{test.name}"))
+            found.append(Row(_name(mark), texts[0], tuple(texts[1:]), f"{where}::{test.name}"))
     return found
 
 
@@ -152,7 +179,7 @@ def _marks(
     nodes = [node for decorator in test.decorator_list for node in ast.walk(decorator)]
     for row in [node for node in nodes if isinstance(node, ast.ListComp)]:
         loop, over = row.generators[0], row.generators[0].iter
-        for mark in [node for node in ast.walk(row) if isinstance(node, ast.Call) and _name(node) == "fault"]:
+        for mark in [node for node in ast.walk(row) if isinstance(node, ast.Call) and _name(node) in TAKES]:
             in_rows.add(mark)
             values = ast.literal_eval(lists[over.id] if isinstance(over, ast.Name) else over)
             names = [getattr(node, "id", "") for node in getattr(loop.target, "elts", [loop.target])]
@@ -160,7 +187,7 @@ def _marks(
                 known = dict(zip(names, value if len(names) > 1 else [value], strict=True))
                 found.append((mark, [_value(node, known) for node in mark.args]))
     for node in nodes:
-        if isinstance(node, ast.Call) and _name(node) == "fault" and node not in in_rows:
+        if isinstance(node, ast.Call) and _name(node) in TAKES and node not in in_rows:
             found.append((node, [_value(part, {}) for part in node.args]))
     return found
 
@@ -179,27 +206,44 @@ def _name(node: ast.AST) -> str:
 def page() -> str:
     """Write the page."""
     found = rows()
-    cells = {row.cell for row in found}
-    lines = [
-        "# Faults",
-        "",
-        "What goes wrong, what you see of it, and what is kept. Made of the tests by",
-        f"`python tests/faults/table.py`: {len(cells)} cells, each tried by `make test`. F is for faults, T",
-        "for threats ([threat model](../THREAT_MODEL.md)).",
-        "",
-        "| | fault | what you see | what is kept | tried by |",
-        "|---|---|---|---|---|",
-    ]
+    faults = [row for row in found if row.mark == "fault"]
+    controls = [row for row in found if row.mark == "control"]
+    cells = {row.cell for row in faults}
+    return "\n".join(
+        [
+            "# Faults",
+            "",
+            "What goes wrong, what you see of it, and what is kept. Made of the tests by",
+            f"`python tests/faults/table.py`: {len(cells)} cells, each tried by `make test`.",
+            "F is for faults, T for threats ([threat model](../THREAT_MODEL.md)).",
+            "",
+            *_table(faults, "what you see", "what is kept", "tried by"),
+            "",
+            "## Without the protection",
+            "",
+            "The same faults with the protection off, or through what lies beneath it, such as bare LangGraph,",
+            f"bare litellm, plain files: {len({row.cell for row in controls})} cells, every F among them.",
+            "",
+            *_table(controls, "what happens without it", "shown by"),
+            "",
+        ]
+    )
+
+
+def _table(found: list[Row], *columns: str) -> list[str]:
+    """Write rows as a table; one line for tests that say the same of a cell."""
+    head = ["", "fault", *columns]
+    lines = [f"| {' | '.join(head)} |".replace("|  |", "| |"), "|---" * len(head) + "|"]
     seen: set[tuple[str, ...]] = set()
     for row in found:
-        what = (row.cell, row.sees, row.kept)
-        if what in seen:  # one line for tests that say the same
+        what = (row.cell, *row.says)
+        if what in seen:
             continue
         seen.add(what)
         path, _, name = row.test.partition("::")
         link = f"[{name.removeprefix('test_').replace('_', ' ')}](../{path})"
-        lines.append(f"| {row.cell} | {FAULTS[row.cell]} | {_cell(row.sees)} | {_cell(row.kept)} | {link} |")
-    return "\n".join([*lines, ""])
+        lines.append(f"| {' | '.join([row.cell, FAULTS[row.cell], *map(_cell, row.says), link])} |")
+    return lines
 
 
 def _cell(text: str) -> str:
@@ -207,8 +251,9 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
+    if lacking := uncontrolled(rows()):
+        sys.exit(f"no test shows without the protection: {', '.join(lacking)}; mark one with control")
     if "--check" in sys.argv:
-        sys.exit(
-            0 if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page() else f"{PAGE} is not current"
-        )
+        current = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page()
+        sys.exit(0 if current else f"{PAGE} is not current")
     PAGE.write_text(page(), encoding="utf-8")

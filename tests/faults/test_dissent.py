@@ -63,6 +63,7 @@ def answers(folder: Path, router: Router, queries: list[Query]) -> list[str]:
 
 
 @pytest.mark.fault("T01", "the answer of the one who knows, although the others agree", "all answers")
+@pytest.mark.control("T01", "where all weigh alike, what most say wins every time")
 def test_a_lone_right_dissenter_wins_by_its_record(herd: tuple[Path, GraphRouter]) -> None:
     folder, router = herd
     held = [row.query for row in OutcomeFolder.open(folder).queries.values()]
@@ -77,6 +78,7 @@ def test_a_lone_right_dissenter_wins_by_its_record(herd: tuple[Path, GraphRouter
 @pytest.mark.fault(
     "T03", "`budget`, and whom it left out", "the budget, whatever a question makes of the router"
 )
+@pytest.mark.control("T03", "without caps the words change whom the router asks")
 def test_no_question_moves_a_router_past_its_caps(herd: tuple[Path, GraphRouter]) -> None:
     """Random words before a question, as attacks on routers use them; half of them do change who is asked."""
     folder, router = herd

@@ -175,6 +175,10 @@ CONTROLS: dict[str, Callable[[Any], bool]] = {
 
 
 @pytest.mark.parametrize("model", CONTROLS)
+@pytest.mark.control("F10", "litellm hands on no text as an answer")
+@pytest.mark.control("F11", "litellm reads all of it and hands it on")
+@pytest.mark.control("F14", "litellm hands on the escape sequence")
+@pytest.mark.control("F16", "litellm hands on minus five tokens, and 10 to the 15th")
 def test_the_library_below_takes_it_for_an_answer(model: str) -> None:
     """The negative control: the same endpoint through litellm alone."""
     import litellm
@@ -190,6 +194,8 @@ def test_the_library_below_takes_it_for_an_answer(model: str) -> None:
     assert CONTROLS[model](reply)
 
 
+@pytest.mark.control("F18", "a plain client takes half a body for a whole one: status 200, no error")
+@pytest.mark.control("T08", "a plain client goes wherever it is sent")
 def test_a_plain_client_takes_half_a_body_for_a_whole_one_and_follows_redirects() -> None:
     """The negative control for what is cut or sent elsewhere."""
     with LoopbackServer() as server:
@@ -238,6 +244,7 @@ print(sorted(set(tried)))
 
 @pytest.mark.fault("F59", "the answer; nothing tries to reach the network but the agents", "everything")
 @pytest.mark.parametrize(("who", "tried"), [("ours", False), ("alone", True)])
+@pytest.mark.control("F59", "imported alone, litellm looks for its price list on the network")
 def test_nothing_needs_the_network(tmp_path: Any, who: str, tried: bool) -> None:
     """And the control: imported alone, litellm looks for its price list."""
     without = {name: value for name, value in os.environ.items() if not name.startswith("LITELLM")}

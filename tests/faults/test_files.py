@@ -164,6 +164,9 @@ def test_a_router_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == [files.FILE_NAME]
 
 
+@pytest.mark.control(
+    "F36", "a file that is overwritten is cut off where its writer dies, and nothing can be read"
+)
 def test_written_in_place_it_would_be_lost(tmp_path: Path) -> None:
     """The negative control: a file that is overwritten is cut off wherever its writer dies."""
     path = files.save(tmp_path, {"number": 1}, {"x": np.ones(9, np.float32)})

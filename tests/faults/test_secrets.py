@@ -126,6 +126,7 @@ def test_a_run_in_which_everything_fails_shows_no_secret(
 
 
 @pytest.mark.fault("T09", "`the key in CANARY_API_KEY was refused`", "the key")
+@pytest.mark.control("T09", "the key is in the error, the question in the log")
 def test_without_us_the_key_is_in_the_error_and_the_question_in_the_log(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

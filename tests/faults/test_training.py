@@ -82,6 +82,7 @@ def test_wherever_it_is_interrupted_it_ends_with_the_same_weights(
         )
 
 
+@pytest.mark.control("F43", "every pass is done again")
 def test_without_checkpoints_all_of_it_is_done_again(graphs: PackedGraphs, tmp_path: Path) -> None:
     """The negative control: an interruption within ``EVERY_S`` finds nothing kept."""
     again: list[object] = []

@@ -106,6 +106,7 @@ class Everybody(StaticRouter):
 @pytest.mark.fault(
     "F07", "`m: left out: it failed 2 times in a row`, and the router does not see it", "the others"
 )
+@pytest.mark.control("F07", "without a breaker it is asked, and waited for, in every run")
 async def test_the_router_does_not_see_who_is_left_out_and_the_result_says_so() -> None:
     down = True
 

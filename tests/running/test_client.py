@@ -221,6 +221,7 @@ async def test_a_passing_fault_is_retried_and_both_requests_counted(
     assert reply.usage.cost_usd
 
 
+@pytest.mark.control("F06", "one request, and the fault is final")
 async def test_without_retries_the_passing_fault_is_final(server: LoopbackServer) -> None:
     async with LiteLLMClient(max_retries=0) as client:
         error = await fails(client, request(server, "flaky"))
@@ -260,6 +261,7 @@ async def test_silence_and_dripping_end_at_the_deadline(
     assert "0.5 s" in str(error)
 
 
+@pytest.mark.control("F03", "litellm's own timeout of 0.3 s does not end it: it is per read")
 async def test_litellms_own_timeout_does_not_stop_a_drip(
     server: LoopbackServer, client: LiteLLMClient
 ) -> None:
@@ -334,6 +336,8 @@ async def test_the_cap_holds_for_every_family_of_providers(
     assert (error.kind, error.attempts, len(server.requests)) == ("too_large", 1, 1)
 
 
+@pytest.mark.control("F11", "with the cap lifted, 12 MB are read and passed on")
+@pytest.mark.control("T11", "with the cap lifted, 12 MB are read and passed on")
 async def test_without_the_cap_the_whole_answer_comes(server: LoopbackServer) -> None:
     async with LiteLLMClient(max_answer_bytes=100_000_000) as client:
         reply = await client.chat(request(server, "huge"))
@@ -354,6 +358,7 @@ async def test_honest_compression_is_read(client: LiteLLMClient, server: Loopbac
     assert (await client.chat(request(server, "zipped"))).text == "small"
 
 
+@pytest.mark.control("T08", "a plain client goes wherever it is sent")
 async def test_redirects_are_not_followed(client: LiteLLMClient, server: LoopbackServer) -> None:
     for provider in ("openai", "anthropic", "groq"):
         assert (await fails(client, request(server, f"{provider}/redirect"))).kind == "refused"

@@ -67,6 +67,7 @@ def test_a_run_has_a_name_of_its_own(journal: Journal) -> None:
 
 
 @pytest.mark.fault("F46", "the same order of runs and entries, whatever the clock says", "the last step")
+@pytest.mark.control("F46", "by the clock, as a checkpointer orders them, another run is the last one")
 def test_the_latest_is_the_latest_whatever_the_clock_says(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def request(server: LoopbackServer, model: str, **keys: Any) -> ChatRequest:
 @pytest.mark.fault(
     "F05", "`not sent: openai asked for a pause of 3600 s`, for all who ask there", "their money"
 )
+@pytest.mark.control("F05", "a client that was not told asks again within the pause")
 async def test_who_was_told_to_wait_tells_all_who_ask_the_same_provider() -> None:
     with LoopbackServer() as server, LoopbackServer() as other:
         async with LiteLLMClient(backoff_s=0.01) as client:

@@ -65,6 +65,7 @@ async def broken_off(group: Any, run: str, *answered: str) -> None:
 @pytest.mark.fault(
     "F44", "`runs resume RUN` asks only those who had not answered", "every acknowledged answer"
 )
+@pytest.mark.control("F44", "without a record there is nothing to resume: all are asked and paid again")
 def test_after_kill_9_only_the_unfinished_agent_is_asked_and_all_is_on_the_bill(journal: Journal) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
     done = subprocess.run(
@@ -100,6 +101,7 @@ def test_after_kill_9_only_the_unfinished_agent_is_asked_and_all_is_on_the_bill(
 @pytest.mark.fault(
     "F44", "the same result as without kills, after ten at random", "every acknowledged answer"
 )
+@pytest.mark.control("F44", "acknowledged answers are lost, and finished agents asked again")
 def test_ten_random_kills_lose_nothing_and_ask_nobody_again() -> None:
     run = [sys.executable, str(CHAOS), "--kills", "10", "--agents", "8", "--seed", "7"]
     done = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)

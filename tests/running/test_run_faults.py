@@ -119,6 +119,7 @@ async def test_the_control_without_a_fault_there_is_no_line(
 @pytest.mark.fault(
     "F06", "`complete`; both requests are on the bill", "the answer, the cost of both attempts"
 )
+@pytest.mark.control("F06", "`degraded`: without a second request the answer is lost")
 async def test_a_fault_that_passes_is_no_problem(client: LiteLLMClient, server: LoopbackServer) -> None:
     result = await beside(client, model(server, "flaky:run"))
     assert (result.status, result.problems, result.answers[0].usage.requests) == ("complete", (), 2)

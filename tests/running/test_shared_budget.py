@@ -48,6 +48,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
 @pytest.mark.fault(
     "F48", "`skipped (budget: shared budget b of $0.5 reached)`", "spent plus reserved within the cap"
 )
+@pytest.mark.control("F48", "with a cap for each run alone, fifty runs spend $3 of $0.5")
 async def test_fifty_runs_at_once_never_spend_more_than_their_budget(place: Path | None) -> None:
     specs = [function(name, 0.01, id=f"{name}-{i}") for name in ("paris", "rome") for i in range(3)]
     ids = [spec.id for spec in specs]
@@ -255,6 +256,7 @@ def request(**keys: Any) -> ChatRequest:
 @pytest.mark.fault(
     "F49", "`the price of a call of m is unknown and there is a cap`, or as `unpriced` says", "the ledger"
 )
+@pytest.mark.control("F49", "without a cap the call is made, and what it cost is unknown")
 async def test_a_call_without_a_price_is_treated_as_the_limits_say(place: Path | None) -> None:
     reply = ChatReply(text="x", usage=Usage(requests=1, input_tokens=5, output_tokens=5, cost_usd=None))
     shared = budget(place, max_cost_usd=1.0)
