@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from agentroute.running.agents import Prepared, run_agent
 from agentroute.running.breaker import Breaker
 from agentroute.running.calling.client import ClientError
+from agentroute.running.calling.faults import one_line
 from agentroute.running.context import Run
-from agentroute.running.spending.tally import BUDGET, own_usage
+from agentroute.running.spending.tally import BUDGET, UNKNOWN_CALL, own_usage
+from agentroute.running.threads import named
 from agentroute.types import Agent, Answer, EffortRouter, Limits
 
 
@@ -56,6 +58,8 @@ class Asking:
             )
         try:
             return await self._billed(agent, run)
+        except Exception as error:  # a check of ours could not be made: nothing of this agent is believed
+            return Answer(agent=name, status="failed", error=_unchecked(error), usage=UNKNOWN_CALL)
         finally:
             run.places.release()
 
@@ -105,3 +109,12 @@ class Asking:
                     await run.open_client()
                 elif isinstance(agent, Prepared):
                     await agent.prepare()
+
+
+def _unchecked(error: Exception) -> str:
+    """Say that an answer could not be checked; its words only if secrets can be taken out of them."""
+    try:
+        why = one_line(named(error))
+    except Exception:
+        why = type(error).__name__
+    return f"not verified, so nothing of it is used: {why}"

@@ -13,6 +13,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,7 +124,8 @@ class Row(NamedTuple):
     test: str
 
 
-def rows() -> list[Row]:
+@cache
+def rows() -> tuple[Row, ...]:
     """Read the marks of all tests.
 
     Returns:
@@ -133,10 +136,10 @@ def rows() -> list[Row]:
     """
     found = [row for path in sorted(TESTS.rglob("test_*.py")) for row in _of(path)]
     order = [*FAULTS]
-    return sorted(found, key=lambda row: (order.index(row.cell), row.test))
+    return tuple(sorted(found, key=lambda row: (order.index(row.cell), row.test)))
 
 
-def uncontrolled(found: list[Row]) -> list[str]:
+def uncontrolled(found: Iterable[Row]) -> list[str]:
     """Name the faults that are tried, but never shown without the protection.
 
     Args:
@@ -221,8 +224,8 @@ def page() -> str:
             "",
             "## Without the protection",
             "",
-            "The same faults with the protection off, or through what lies beneath it, such as bare LangGraph,",
-            f"bare litellm, plain files: {len({row.cell for row in controls})} cells, every F among them.",
+            "The same faults with the protection off, or through what lies beneath it: bare LangGraph, bare",
+            f"litellm, plain files. {len({row.cell for row in controls})} cells, every F among them.",
             "",
             *_table(controls, "what happens without it", "shown by"),
             "",
@@ -230,7 +233,7 @@ def page() -> str:
     )
 
 
-def _table(found: list[Row], *columns: str) -> list[str]:
+def _table(found: Iterable[Row], *columns: str) -> list[str]:
     """Write rows as a table; one line for tests that say the same of a cell."""
     head = ["", "fault", *columns]
     lines = [f"| {' | '.join(head)} |".replace("|  |", "| |"), "|---" * len(head) + "|"]

@@ -144,8 +144,8 @@ class Pasting:
 
 @pytest.mark.control("F25", "pasted into a refiner's prompt, the answer's orders become the run's answer")
 @pytest.mark.control("F26", "pasted into a refiner's prompt, the orders become the run's answer")
-@pytest.mark.control("F27", "pasted into a prompt, encoded and invisible orders reach it as they came")
-@pytest.mark.control("F29", "pasted into a prompt, the claimed weight stands beside the router's")
+@pytest.mark.control("F27", "pasted into a prompt, orders of any kind stand where orders are read")
+@pytest.mark.control("F29", "pasted into a prompt, the claims stand where orders are read")
 @pytest.mark.control("T01", "pasted into a refiner's prompt, the answer's orders become the run's answer")
 @pytest.mark.parametrize("poisoned", ["", "a", "b", "abc"])
 async def test_a_refiner_that_pastes_answers_obeys_them(

@@ -65,7 +65,7 @@ class Record:
     def late(self, answer: Answer) -> None:
         """Put down an answer that came when nobody waited any more; it is never used."""
         if self._journal is not None:
-            self._journal.add(self._run, "late", to_plain(answer), answer.agent, durable=False)
+            self._noted(self._journal.add(self._run, "late", to_plain(answer), answer.agent, durable=False))
 
     async def ended(self, status: str, data: Plain, *, paid: bool) -> None:
         """Put down how it ended, before its result is given out.

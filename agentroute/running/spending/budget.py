@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, cast
 
-from agentroute.running.calling.faults import ClientError, unknown
+from agentroute.errors import AgentRouteError
+from agentroute.running.calling.faults import ClientError, one_line, unknown
 from agentroute.running.calling.reply import cost_of
 from agentroute.running.spending.ledger import Ledger, Reservation
 from agentroute.types import ChatClient, ChatReply, ChatRequest, Limits, Price, Usage
@@ -118,7 +119,15 @@ class MeteredClient:
 
     async def _price_of(self, model: str) -> Price | None:
         ask = getattr(self._client, "price_of", None)
-        return None if ask is None else cast("Price | None", await ask(model))
+        if ask is None:
+            return None
+        try:
+            return cast("Price | None", await ask(model))
+        except (AgentRouteError, ClientError):
+            raise
+        except Exception as error:  # what cannot be priced is not sent
+            why = f"not sent: the price of {model} cannot be looked up ({type(error).__name__}: {error})"
+            raise ClientError("refused", one_line(why), attempts=0) from error
 
     def _settle(self, held: Reservation, spent: Usage, seconds: float) -> None:
         self.ledger.settle(held, spent, seconds)

@@ -6,6 +6,7 @@ before any call, what is spent plus what is reserved stays within the cap.
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -229,6 +230,8 @@ class Ledger:
 
     def _priced(self, estimate: Usage, what: str) -> Usage:
         """Apply the rule for calls whose price nobody knows."""
+        if (cost := estimate.cost_usd) is not None and not 0.0 <= cost < math.inf:
+            estimate = replace(estimate, cost_usd=None)  # a price that is no price is unknown
         cap = self.caps.usd
         if cap is None and self._shared is not None:
             cap = self._shared.caps.usd
@@ -294,7 +297,7 @@ def _filled(usage: Usage, estimate: Usage) -> Usage:
         output_tokens=known(usage.output_tokens, estimate.output_tokens),
         reasoning_tokens=usage.reasoning_tokens,
         cost_usd=max(0.0, usage.cost_usd)
-        if usage.cost_usd is not None
+        if usage.cost_usd is not None and math.isfinite(usage.cost_usd)
         else None
         if cost is None
         else cost * times,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agentroute.errors import AgentRouteError
+from agentroute.running.calling.faults import ClientError
 from agentroute.types import AgentSpec, ChatClient, ChatReply, ChatRequest, Usage
 
 BUDGET = "budget"
@@ -36,14 +38,19 @@ class Tally:
     async def chat(self, request: ChatRequest) -> ChatReply:
         """Pass a request on."""
         self._open += 1
-        spent = UNKNOWN_CALL  # holds when the call is cancelled
+        spent = (
+            UNKNOWN_CALL  # holds when the call is cancelled, or fails in a way that says nothing of its cost
+        )
         try:
             reply = await self._client.chat(request)
             spent = reply.usage
             self.notes += reply.notes
             return reply
-        except Exception as error:
-            spent = getattr(error, "usage", None) or Usage()
+        except AgentRouteError:
+            spent = Usage()  # refused before anything was sent
+            raise
+        except ClientError as error:
+            spent = error.usage
             raise
         finally:
             self._open -= 1
