@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,18 @@ def test_a_forked_child_writes_with_a_connection_of_its_own(store: Store) -> Non
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     store.submit(spend(1.0), durable=False).result()
     assert total(store.path) == 3.0
+
+
+def test_a_store_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    soon = threading.Timer(0.3, other.rollback)
+    soon.start()
+    Store(path).close()
+    soon.join()
+    other.close()
+    assert total(path) == 0.0
 
 
 def test_an_owner_lives_as_long_as_its_process_and_no_longer(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ class Store:
             if version and self.path.stat().st_size <= _CHECKED_BYTES:
                 _look_through(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA journal_mode=WAL")
+            _to_wal(connection)
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
         except BaseException:
             connection.close()
@@ -313,6 +313,19 @@ def _is_damage(error: BaseException) -> bool:
     if isinstance(error, UnicodeDecodeError):
         return True
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Turn on the write-ahead log; where two do so at once, SQLite tells one that it is busy, and waits not."""
+    end = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _look_through(connection: sqlite3.Connection) -> None:
