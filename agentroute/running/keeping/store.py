@@ -316,7 +316,7 @@ def _is_damage(error: BaseException) -> bool:
 
 
 def _to_wal(connection: sqlite3.Connection) -> None:
-    """Turn on the write-ahead log; where two do so at once, SQLite tells one that it is busy, and waits not."""
+    """Turn on the write-ahead log; of two at once SQLite lets one wait and refuses the other."""
     end = time.monotonic() + _BUSY_S
     while True:
         try:

@@ -38,9 +38,8 @@ class Tally:
     async def chat(self, request: ChatRequest) -> ChatReply:
         """Pass a request on."""
         self._open += 1
-        spent = (
-            UNKNOWN_CALL  # holds when the call is cancelled, or fails in a way that says nothing of its cost
-        )
+        # Holds when the call is cancelled, or fails in a way that says nothing of its cost.
+        spent = UNKNOWN_CALL
         try:
             reply = await self._client.chat(request)
             spent = reply.usage
