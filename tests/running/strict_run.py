@@ -1,8 +1,8 @@
 """Runs with checkpointers, for a process of its own: strict msgpack is switched on at import.
 
-With ``sqlite`` or ``postgres`` and a folder, the run breaks off in the middle and is taken up from LangGraph's
-checkpointer of that name by a workflow that knows nothing else of it, with a journal beside it. Postgres is a
-server of its own, in that folder.
+With ``sqlite`` or ``postgres`` and a folder, the run breaks off in the middle and is taken up from
+LangGraph's checkpointer of that name by a workflow that knows nothing else of it, with a journal beside it.
+Postgres is a server of its own, in that folder.
 """
 
 from __future__ import annotations
