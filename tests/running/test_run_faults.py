@@ -215,7 +215,7 @@ async def test_a_refiner_that_holds_on_does_not_hold_the_run() -> None:
                     continue
 
     group = team({"paris": 0.6, "rome": 0.4}, limits=Limits(deadline_s=DEADLINE_S))
-    group._refiner = lambda *given: Stubborn()  # type: ignore[method-assign,assignment,return-value]
+    group._parts.refiner = lambda *given: Stubborn()  # type: ignore[method-assign,assignment,return-value]
     began = time.monotonic()
     result = await group.arun("why?")
     assert time.monotonic() - began < DEADLINE_S + 1.0 + SLACK_S
