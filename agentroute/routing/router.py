@@ -19,13 +19,14 @@ from agentroute.knowledge.record import TrackRecord
 from agentroute.outcomes import OutcomeTable
 from agentroute.routing import router_file
 from agentroute.routing.assurance import threshold
+from agentroute.routing.base import Base
 from agentroute.routing.choose import Setting, best
 from agentroute.routing.deciding import DecidingRouter
 from agentroute.routing.growth import GROWN, Growth, calibrated, grow_all, ran
 from agentroute.routing.policy import Table
 from agentroute.routing.presets import preset_of
 from agentroute.routing.replay import Judge, Replay, replay
-from agentroute.routing.runtime import Base, NumpyGNN
+from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.views import views_of
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Query
 
