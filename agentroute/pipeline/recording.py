@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from agentroute.errors import InputError
 from agentroute.registry import AgentRegistry
-from agentroute.running.keeping.journal import Journal, resume_command
+from agentroute.running.keeping.journal import Journal
+from agentroute.running.keeping.past import Past, resume_command, take_up
 from agentroute.running.threads import in_thread
 from agentroute.types import Limits, RunResult, to_plain
 
 if TYPE_CHECKING:
-    from agentroute.running.keeping.past import Past
     from agentroute.running.spending.shared import Budget
 
 
@@ -77,8 +77,6 @@ class Recording:
         Raises:
             InputError: There is no journal, no such run in it, or a live process is at it.
         """
-        from agentroute.running.keeping.past import take_up
-
         journal = self.journal
         if journal is None:
             raise InputError("there is no journal to resume from: give AgentRoute(..., journal=PATH)")
