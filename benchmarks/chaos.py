@@ -38,6 +38,7 @@ from agentroute.pipeline import AgentRoute
 from agentroute.registry import AgentRegistry
 from agentroute.running import workflow  # noqa: F401  # imported once, before children are forked
 from agentroute.running.keeping import past  # noqa: F401  # the same
+from agentroute.running.keeping.journal import Journal
 from agentroute.running.keeping.record import Record
 from agentroute.running.spending.shared import Budget
 from agentroute.testing import StaticRouter
@@ -88,7 +89,7 @@ def build(folder: Path, names: list[str]) -> AgentRoute:
         journal=folder / "runs.db",
         budget=Budget("chaos", max_cost_usd=1e6, store=folder / "runs.db"),
     )
-    team._crew.team = {spec.id: Agent(spec) for spec in specs}
+    team._roster.crew.team = {spec.id: Agent(spec) for spec in specs}
     return team
 
 
@@ -121,8 +122,7 @@ def child(folder: Path, names: list[str], run: str, seed: int) -> int:
         random.seed(seed)
         team = build(folder, names)
         asyncio.run(go_on(team, run))
-        assert team._journal is not None
-        team._journal.close()
+        Journal(folder / "runs.db").close()
         code = 0
     except BaseException as error:
         say("broke", run, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")

@@ -41,7 +41,7 @@ class Bound:
         calls: Agents asked per query, in the mean.
         cost: Price per query, in the mean, as a multiple of the best single agent's; where dollars are
             unknown or all zero, a call is the price.
-        preset: One way of asking, by its name in ``choose.PRESETS``.
+        preset: One way of asking, by its name in ``presets.PRESETS``.
     """
 
     calls: float | None = None

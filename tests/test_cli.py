@@ -23,7 +23,7 @@ from agentroute.outcomes import OutcomeFolder
 from agentroute.pipeline import load_router
 from agentroute.registry import AgentRegistry
 from agentroute.routing.assurance import TARGETS
-from agentroute.routing.choose import PRESETS
+from agentroute.routing.presets import PRESETS
 from agentroute.routing.router import GraphRouter
 
 TESTS = Path(__file__).parent

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from agentroute.cli.app import app
 from agentroute.outcomes import OutcomeFolder
 from agentroute.registry import AgentRegistry
-from agentroute.routing.router import ENCODER_FOLDER, GraphRouter
+from agentroute.routing.router import GraphRouter
+from agentroute.routing.router_file import ENCODER_FOLDER
 
 ROW = """version: 1
 agents:

@@ -24,7 +24,7 @@ from agentroute.errors import (
 )
 from agentroute.pipeline import NO_ROUTER, AgentRoute, Event, load_router
 from agentroute.registry import AgentRegistry
-from agentroute.routing.choose import PRESETS
+from agentroute.routing.presets import PRESETS
 from agentroute.running.calling.client import ClientError
 from agentroute.testing import FakeClient, LoopbackServer, StaticRouter
 from agentroute.types import AgentSpec, Answer, Limits, Passage, Query, Refined, RoutingDecision, RunResult

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +9,7 @@ import typer
 
 from agentroute.cli.options import Json, Seed
 from agentroute.cli.output import print_json, tell
+from agentroute.cli.reports import JsonFile, check_files, show
 from agentroute.errors import InputError
 
 Across = Annotated[
@@ -110,9 +109,7 @@ def train(
 def evaluate(
     router: Annotated[Path, typer.Argument(help="The effort router.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="Outcomes at several levels.", show_default=False)],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the results here; - for stdout.", metavar="FILE")
-    ] = None,
+    json_file: JsonFile = None,
     plot_file: Annotated[
         Path | None, typer.Option("--plot", help="Draw score against what is spent here.", metavar="FILE")
     ] = None,
@@ -122,27 +119,12 @@ def evaluate(
     ] = False,
 ) -> None:
     """Compare an effort router with each fixed level, chance and hindsight."""
-    to_stdout = json_file is not None and str(json_file) == "-"
-    if json_file is not None and not to_stdout and not json_file.absolute().parent.is_dir():
-        raise InputError(f"{json_file.parent} is not a folder; make it first, or give another --json FILE")
-    if json_file is not None and json_file.is_dir():
-        raise InputError(f"{json_file} is a folder; give the name of a file to --json")
-    if plot_file is not None:
-        from agentroute.evaluation.picture import check_picture
-
-        check_picture(plot_file)
+    check_files(json_file, plot_file)
     from agentroute.evaluation.effort import evaluate_effort
     from agentroute.evaluation.progress import progress_bar
 
     with progress_bar() as bar:
         report = evaluate_effort(router, folder, seed=seed, control=not no_control, progress=bar)
-    if to_stdout:
-        print_json(report.to_json())
-    else:
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else 100).print(report)
-        if json_file is not None:
-            json_file.write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n", "utf-8")
+    show(report, json_file)
     if plot_file is not None:
         report.plot(plot_file)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentroute.cli.options import MaxCalls, MaxCost, MaxSetSize, Seed, TargetCoverage, Without
-from agentroute.cli.output import print_json
+from agentroute.cli.reports import JsonFile, check_files, show
 from agentroute.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,9 +19,7 @@ if TYPE_CHECKING:
 def evaluate(
     router: Annotated[Path, typer.Argument(help="The trained router.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="Outcomes, or utterances.", show_default=False)],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the results here; - for stdout.", metavar="FILE")
-    ] = None,
+    json_file: JsonFile = None,
     plot_file: Annotated[
         Path | None, typer.Option("--plot", help="Draw score against cost here.", metavar="FILE")
     ] = None,
@@ -38,15 +34,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Compare a router with everything it has to beat; on utterances, say how good its sets are."""
-    to_stdout = json_file is not None and str(json_file) == "-"
-    if json_file is not None and not to_stdout and not json_file.absolute().parent.is_dir():
-        raise InputError(f"{json_file.parent} is not a folder; make it first, or give another --json FILE")
-    if json_file is not None and json_file.is_dir():
-        raise InputError(f"{json_file} is a folder; give the name of a file to --json")
-    if plot_file is not None:
-        from agentroute.evaluation.picture import check_picture
-
-        check_picture(plot_file)
+    check_files(json_file, plot_file)
     from agentroute.evaluation.progress import progress_bar
     from agentroute.outcomes import OutcomeFolder
     from agentroute.routing.router import GraphRouter
@@ -89,14 +77,7 @@ def evaluate(
                 control=not no_control,
                 progress=bar,
             )
-    if to_stdout:
-        print_json(found.to_json())
-    else:
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else 100).print(found)
-        if json_file is not None:
-            json_file.write_text(json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n", "utf-8")
+    show(found, json_file)
     if plot_file is not None and report is not None:
         report.plot(plot_file)
 

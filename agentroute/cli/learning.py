@@ -128,7 +128,7 @@ def train(
         ) from None
     if bundle_encoder and not tune_encoder:  # a tuned one is there already
         from agentroute.knowledge.minilm import MiniLMEmbedder
-        from agentroute.routing.router import ENCODER_FOLDER
+        from agentroute.routing.router_file import ENCODER_FOLDER
 
         MiniLMEmbedder().bundle(out / ENCODER_FOLDER)
     facts: dict[str, Any] = {name: router.manifest[name] for name in ("data", "queries", "sparse", "seconds")}

@@ -101,7 +101,7 @@ def _advice(team: Any, row: Any, path: Path) -> list[str]:
 
 
 def _save(router: Any, old: Path, out: Path) -> None:
-    from agentroute.routing.router import ENCODER_FOLDER
+    from agentroute.routing.router_file import ENCODER_FOLDER
 
     encoder, mine = old / ENCODER_FOLDER, out / ENCODER_FOLDER
     if encoder.is_dir() and encoder.resolve() != mine.resolve():  # a tuned one is part of the router

@@ -86,7 +86,7 @@ def show(run: Run, journal: JournalFile = None, as_json: Json = False) -> None:
     spent = sum((from_plain(Usage, record["usage"]) for record in past.answers), past.spent)
     typer.echo(f"so far: cost {dollars(spent.cost_usd)}; not answered: {', '.join(past.wave) or 'nobody'}")
     if story.row.state == "unfinished":
-        from agentroute.running.keeping.journal import resume_command
+        from agentroute.running.keeping.past import resume_command
 
         typer.echo(f"to go on with it: {resume_command(opened, story.row.id, story.data['origin'])}")
 

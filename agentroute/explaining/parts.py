@@ -18,11 +18,11 @@ NAMES = ("mean", "task", "neighbours", "words")
 are shifts from there."""
 
 _PLAIN = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 1.0]])
-"""How much of each is in the first two of ``router.views_of``, which know no network."""
+"""How much of each is in the first two of ``views.views_of``, which know no network."""
 
 
 def belief(case: Case) -> Floats:
-    """Return how much of each estimate is in an agent's score, as ``router.views_of`` mixes them.
+    """Return how much of each estimate is in an agent's score, as ``views.views_of`` mixes them.
 
     Args:
         case: What was decided; by a trained router.

@@ -8,6 +8,7 @@ import numpy as np
 
 from agentroute.explaining.case import Case
 from agentroute.explaining.explanation import Past
+from agentroute.knowledge.record.neighbours import nearest
 from agentroute.routing.router import GraphRouter
 
 
@@ -26,7 +27,7 @@ def past_queries(case: Case, agents: Sequence[str], most: int, texts: Mapping[st
     record = case.router.record
     if record is None or not len(record.vectors) or not most:
         return ()
-    rows, cosines, weights = (found[0] for found in record.nearest(case.vector[None]))
+    rows, cosines, weights = (found[0] for found in nearest(case.vector[None], record.vectors))
     share = weights / weights.sum()
     ids = _ids(case)
     groups: dict[bytes | str, list[int]] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agentroute.knowledge.record import SHARPNESS, Floats, Indices
+from agentroute.knowledge.record.neighbours import SHARPNESS
+from agentroute.knowledge.terms import Floats, Indices
 
 MOST = 4_000
 """Queries that are compared with each other; of more, so many are drawn to stand for all."""

@@ -15,7 +15,7 @@ from agentroute.routing.policy import Table
 
 VIEWS = 4
 """Ways to score the agents, each with more that was learned: the means alone, what words say, halfway to the
-network, the network. See ``router.views_of``."""
+network, the network. See ``views.views_of``."""
 
 SCALES = (0.05, 5.0)
 """Smallest and largest factor on log-odds: they never turn round, and never become certainties."""

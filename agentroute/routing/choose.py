@@ -6,7 +6,7 @@ one that trusts it less by more than chance on the same validation queries: thin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,19 +36,6 @@ TRUST_SE = 1.64
 
 DOUBT_SE = 0.25
 """Standard errors of its gain that a setting must be worth more by."""
-
-
-PRESETS: Mapping[str, Callable[[Policy, int], bool]] = {
-    "growing": lambda policy, agents: isinstance(policy, Growing),
-    "top1": lambda policy, agents: policy == TopK(k=1),
-    "one_round": lambda policy, agents: (
-        not policy.looks and isinstance(policy, (TopK, Nucleus, PriceAware)) and policy != TopK(k=1)
-    ),
-    "acar": lambda policy, agents: isinstance(policy, Agreement),
-    "cascade": lambda policy, agents: isinstance(policy, Cascade),
-    "all": lambda policy, agents: isinstance(policy, TopK) and policy.k == agents and not policy.judged,
-}
-"""The known methods as settings of one mechanism: which policies belong to each, for so many agents."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,11 +17,11 @@ from agentroute.knowledge.hetero import PackedGraphs, to_hetero
 from agentroute.knowledge.record import ESTIMATES_DIM
 from agentroute.routing import gnn, partial
 from agentroute.routing import losses as told
+from agentroute.routing.committee import stack
 from agentroute.routing.config import TrainConfig
 from agentroute.routing.gnn import GNNConfig, RouterGNN
 from agentroute.routing.losses import loss_of
 from agentroute.routing.partial import partial_round
-from agentroute.routing.runtime import stack
 from agentroute.routing.seeding import reproducible
 from agentroute.routing.unfinished import NOTHING_KEPT, Unfinished, pack, unpack
 

@@ -10,8 +10,9 @@ from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import BASE, FORWARD, Floats, Indices, KnowledgeGraph
 from agentroute.knowledge.hetero import Mask, PackedGraphs
 from agentroute.outcomes import OutcomeTable
+from agentroute.routing.base import Base
 from agentroute.routing.policy import Table
-from agentroute.routing.runtime import Base, NumpyGNN
+from agentroute.routing.runtime import NumpyGNN
 from agentroute.types import Answer, Usage
 
 BATCH = 128

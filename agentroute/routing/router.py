@@ -6,39 +6,34 @@ import os
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.errors import InputError, RouterFileError
-from agentroute.knowledge import files
-from agentroute.knowledge.build import SUITS_DIM, GraphBuilder, dims
-from agentroute.knowledge.extract import RuleExtractor
+from agentroute.errors import InputError
+from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import BASE, Floats, Indices, KnowledgeGraph
-from agentroute.knowledge.grow import ANSWER_EXTRA
 from agentroute.knowledge.hetero import PackedGraphs
-from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord
+from agentroute.knowledge.record import TrackRecord
 from agentroute.outcomes import OutcomeTable
-from agentroute.routing import sets  # noqa: F401  # a router's file may name the policy of sets
+from agentroute.routing import router_file
 from agentroute.routing.assurance import threshold
-from agentroute.routing.choose import PRESETS, Setting, best
+from agentroute.routing.base import Base
+from agentroute.routing.choose import Setting, best
 from agentroute.routing.deciding import DecidingRouter
 from agentroute.routing.growth import GROWN, Growth, calibrated, grow_all, ran
 from agentroute.routing.policy import Table
+from agentroute.routing.presets import preset_of
 from agentroute.routing.replay import Judge, Replay, replay
-from agentroute.routing.runtime import Base, NumpyGNN
+from agentroute.routing.runtime import NumpyGNN
+from agentroute.routing.views import views_of
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Query
 
 Weights = Mapping[str, npt.NDArray[np.floating]]
 
 BOUNDED_CALL_PRICE = 0.001
 """Score (0 to 1) that the price of one more call must bring within a bound, at most."""
-
-ENCODER_FOLDER = "encoder"
-"""Where a router's folder holds its encoder, when it was trained with ``--bundle-encoder``."""
 
 
 class GraphRouter(DecidingRouter):
@@ -53,6 +48,9 @@ class GraphRouter(DecidingRouter):
         setting: The one in use.
         baseline: Parameters of the query-only network, which was trained on the same queries for comparison.
         manifest: Where it comes from: data, seed, split, figures.
+
+    Attributes:
+        network: Runs the parameters.
     """
 
     def __init__(
@@ -72,21 +70,22 @@ class GraphRouter(DecidingRouter):
         self.weights, self.baseline, self.manifest = weights, baseline, manifest
         self.tried, self.setting = tuple(tried), setting
         self.record: TrackRecord = record
-        self._network = NumpyGNN(weights)
+        self.network = NumpyGNN(weights)
         # Shared by copies: the last query's first stage, so that a later round goes on from it.
         self._last: dict[str, tuple[GraphBuilder, Query, KnowledgeGraph, Base]] = {}
 
     def builder(self, agents: Sequence[AgentSpec]) -> GraphBuilder:
         """Return the graph builder of a team; see ``DecidingRouter.builder``."""
         found = super().builder(agents)
-        return found if found.read_answers == self._reads else self._reading(found)
+        return found if found.read_answers == self.reads_answers else self._reading(found)
 
     @property
-    def _reads(self) -> bool:
+    def reads_answers(self) -> bool:
+        """Whether the vectors of answers are read."""
         return bool(self.manifest["train"].get("answer_vectors", False))
 
     def _reading(self, found: GraphBuilder) -> GraphBuilder:
-        made = replace(found, read_answers=self._reads)
+        made = replace(found, read_answers=self.reads_answers)
         self._builders[self._builders.index(found)] = made
         return made
 
@@ -111,7 +110,7 @@ class GraphRouter(DecidingRouter):
             Log-odds. Shapes: ``(VIEWS, graphs, agents)``.
         """
         batch = PackedGraphs(graphs).batch(kinds=BASE)
-        network = self._network.base(batch).expected.reshape(len(graphs), -1)
+        network = self.network.base(batch).expected.reshape(len(graphs), -1)
         return views_of(batch.suits.reshape(*network.shape, -1), network)
 
     def look(
@@ -121,7 +120,7 @@ class GraphRouter(DecidingRouter):
         last = self._last.get("query")  # read once: another thread may be routing another query
         if last is None or last[0] is not builder or last[1] != query:
             graph = builder.build([query])[0]
-            base = self._network.base(PackedGraphs([graph]).batch(kinds=BASE))
+            base = self.network.base(PackedGraphs([graph]).batch(kinds=BASE))
             last = self._last["query"] = (builder, query, graph, base)
         _, _, graph, base = last
         logits = self.setting.calibration(views_of(graph.suits, base.expected))
@@ -129,7 +128,7 @@ class GraphRouter(DecidingRouter):
             return logits, None, None
         packed = PackedGraphs([builder.grow(graph, query, [answer for answer in answers if ran(answer)])])
         batch = packed.batch(kinds=GROWN)
-        scores = self._network.grow(base, batch)
+        scores = self.network.grow(base, batch)
         right = np.full(len(logits), -np.inf, np.float32)
         right[batch.gave] = scores.right
         setting = self.setting
@@ -149,7 +148,7 @@ class GraphRouter(DecidingRouter):
         builder = self.builder(table.agents)
         queries = [row.query for row in table.queries]
         graphs = [g for i in range(0, len(queries), 512) for g in builder.build(queries[i : i + 512])]
-        return Growth(self._network, PackedGraphs(grow_all(builder, graphs, table)))
+        return Growth(self.network, PackedGraphs(grow_all(builder, graphs, table)))
 
     def using(self, setting: Setting) -> GraphRouter:
         """Return the same router with another setting; what it has computed is shared.
@@ -179,21 +178,8 @@ class GraphRouter(DecidingRouter):
         Raises:
             InputError: There is no such preset, or the router has no setting of that kind.
         """
-        if name not in PRESETS:
-            raise InputError(f"there is no preset {name!r}; choose {', '.join(PRESETS)}")
-        agents = self.record.settled  # settings were tried on those
-        fits = [setting for setting in self.tried if PRESETS[name](setting.policy, agents)]
-        if not fits and name == "one_round":
-            fits = [setting for setting in self.tried if PRESETS["top1"](setting.policy, agents)]
-        chosen = best(fits, self._call_price)
-        if chosen is None:
-            raise InputError(
-                f"this router has no setting for {name!r}: it was trained on too few agents, or on outcomes "
-                "without the answers' texts"
-            )
-        if name == "all":
-            chosen = replace(chosen, policy=replace(chosen.policy, k=len(self.record.agents)))  # type: ignore[call-arg]
-        return self.using(chosen)
+        agents = len(self.record.agents)
+        return self.using(preset_of(name, self.tried, self.call_price, agents, self.record.settled))
 
     def assuring(self, target_coverage: float) -> GraphRouter:
         """Return the same router, whose decisions say which answers keep a promise.
@@ -235,7 +221,7 @@ class GraphRouter(DecidingRouter):
         if max_calls is None and max_cost_usd is None:
             return self
         # Who names a bound has said what is too much; within it, score counts.
-        price = min(self._call_price, BOUNDED_CALL_PRICE)
+        price = min(self.call_price, BOUNDED_CALL_PRICE)
         found = best(self.tried, price, max_calls=max_calls, max_cost_usd=max_cost_usd)
         if found is None:
             cheapest = min((s.cost_usd for s in self.tried if s.cost_usd is not None), default=None)
@@ -277,7 +263,8 @@ class GraphRouter(DecidingRouter):
         return replay(policy, logits, router.cost(table.agents), table, groups, router.rounds, judge)
 
     @property
-    def _call_price(self) -> float:
+    def call_price(self) -> float:
+        """Score (0 to 1) that the price of one more call must bring."""
         return float(self.manifest["train"]["call_price"])
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -286,19 +273,7 @@ class GraphRouter(DecidingRouter):
         Args:
             folder: Where to; made if missing.
         """
-        record = self.record
-        manifest = {
-            **self.manifest,
-            "written_by": metadata.version("agentroute-graph"),
-            "embedder": {"fingerprint": self.embedder.fingerprint, "dim": self.embedder.dim},
-            "setting": self.setting.plain(),
-            "tried": [setting.plain() for setting in self.tried],
-            "record": record.names(),
-        }
-        tensors = {f"record.{name}": value for name, value in record.arrays().items()}
-        tensors |= {f"gnn.{name}": np.asarray(value) for name, value in self.weights.items()}
-        tensors |= {f"baseline.{name}": np.asarray(value) for name, value in self.baseline.items()}
-        files.save(folder, manifest, tensors)
+        router_file.save(self, folder)
 
     @classmethod
     def load(
@@ -321,98 +296,4 @@ class GraphRouter(DecidingRouter):
         Raises:
             RouterFileError: The file is missing, damaged, or was trained with another embedder.
         """
-        manifest, tensors = files.load(folder)
-        if "kind" in manifest:  # a router of agents has none
-            raise RouterFileError(
-                f"{folder} holds a router of {manifest['kind']}, not of agents: give it as effort=..., or "
-                "make one with 'agentroute train FOLDER --out ROUTER'"
-            )
-
-        def part(prefix: str) -> dict[str, npt.NDArray[Any]]:
-            return {k[len(prefix) :]: value for k, value in tensors.items() if k.startswith(prefix)}
-
-        try:
-            trained = manifest["embedder"]
-            dim, fingerprint = int(trained["dim"]), str(trained["fingerprint"])
-            if not isinstance(manifest["record"]["agents"], list):
-                raise TypeError("agents")
-            embedder = embedder or _named_embedder(manifest["embedder_name"], trained, Path(folder))
-            router = cls(
-                embedder=embedder,
-                extractor=extractor or RuleExtractor(),
-                record=TrackRecord.restore(manifest["record"], part("record.")),
-                weights=part("gnn."),
-                tried=[Setting.from_plain(setting) for setting in manifest["tried"]],
-                setting=Setting.from_plain(manifest["setting"]),
-                baseline=part("baseline."),
-                manifest=manifest,
-            )
-            _ = router._call_price, router._reads  # what is asked for later is there as well
-        except KeyError as error:
-            raise RouterFileError(f"{folder}: the router file lacks {error}; train it again") from None
-        except (TypeError, AttributeError, ValueError, IndexError) as error:
-            raise RouterFileError(
-                f"{folder}: not a router file that agentroute wrote ({type(error).__name__}); train it again"
-            ) from None
-        if embedder.dim != dim:
-            raise RouterFileError(
-                f"{folder}: trained on vectors of {dim} numbers, this embedder gives "
-                f"{embedder.dim}; use the embedder {fingerprint} or train again"
-            )
-        if embedder.fingerprint != fingerprint:
-            raise RouterFileError(
-                f"{folder}: trained with the embedder {fingerprint}, this one is "
-                f"{embedder.fingerprint}; use that one or train again"
-            )
-        if misfits := router.misfits():
-            raise RouterFileError(
-                f"{folder}: its network does not fit these graphs ({misfits}); train it again"
-            )
-        return router
-
-    def misfits(self) -> str:
-        """Name a parameter that is missing or of another shape than this version's graphs need, if any."""
-        sizes = {f"lin.{kind}.weight": size for kind, size in dims(self.embedder.dim).items()}
-        sizes["lin.answer.weight"] -= ANSWER_EXTRA
-        sizes["plain.weight"] = ANSWER_EXTRA
-        sizes["suits.weight"] = SUITS_DIM
-        for name in self._network.needs():
-            if name not in self.weights:
-                return f"{name} is missing"
-            if name in sizes and self.weights[name].shape[-1] != sizes[name]:
-                return f"{name} takes {self.weights[name].shape[-1]}, not {sizes[name]}"
-        return ""
-
-
-def views_of(suits: Floats, network: Floats) -> Floats:
-    """Return what is expected of agents, with more and more of what was learned.
-
-    The first view has means by agent and by task, the second what the words of the question say, the last
-    the network, and the third is halfway there. A newcomer has no record: the network alone says what it
-    makes of its card, and the other views have NaN, which ``Calibration`` fills in.
-
-    Args:
-        suits: What is known of each agent for a query. Shapes: ``(..., agents, SUITS_DIM)``.
-        network: The network's log-odds. Shapes: ``(..., agents)``.
-
-    Returns:
-        Log-odds. Shapes: ``(VIEWS, ..., agents)``.
-    """
-    known = suits[..., ESTIMATES_DIM - 1] > 0
-    means = np.where(known, suits[..., 0] + suits[..., 1], np.float32(np.nan))
-    words = means + suits[..., 3]
-    return np.stack([means, words, (words + network) / 2.0, network])
-
-
-def _named_embedder(name: str | None, trained: Mapping[str, Any], folder: Path) -> Embedder:
-    """Prefer the encoder that lies beside the router, unless it is an older router's."""
-    from agentroute.knowledge.embed import default_embedder, make_embedder
-
-    if name is None:
-        raise RouterFileError(f"{folder}: trained with an embedder of your own; give it as embedder=...")
-    beside = folder / ENCODER_FOLDER
-    if name == "minilm" and beside.is_dir():
-        found = default_embedder(beside)
-        if found.fingerprint == trained["fingerprint"]:
-            return found
-    return make_embedder(name)
+        return router_file.load(cls, folder, embedder, extractor)

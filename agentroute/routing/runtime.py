@@ -10,7 +10,7 @@ file and ``gnn.py`` within 1e-5 of each other on random graphs, empty node types
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +20,12 @@ from agentroute.knowledge.build import VOICE
 from agentroute.knowledge.graph import BASE_TYPES, COMPARED, GROWN_TYPES, NODE_TYPES, EdgeType, Floats
 from agentroute.knowledge.grow import ANSWER_EXTRA, ANSWER_KINDS
 from agentroute.knowledge.hetero import GraphBatch
+from agentroute.routing.base import Base
+from agentroute.routing.committee import mean, members_of, product
+from agentroute.routing.sums import Sums, summed
 
 LAYER_NORM_EPSILON = 1e-5
 """torch.nn.LayerNorm's default."""
-
-ONE_THREAD = 2**18
-"""Multiplications up to which OpenBLAS keeps a product in one thread. Layers this small gain nothing from a
-second one, and on a busy machine each product would wait milliseconds for it."""
 
 BASE_NODES = ("query", "entity", "agent")
 EMPTY = ANSWER_KINDS.index("empty") - ANSWER_EXTRA
@@ -41,63 +40,6 @@ class Scores(NamedTuple):
     expected: Floats
     gain: Floats
     right: Floats
-
-
-class Base(NamedTuple):
-    """What the first stage made of some graphs: it holds for every answer that may join them.
-
-    Args:
-        h: The nodes as they entered the network. Shapes: ``(members, nodes, hidden)``.
-        hopes: Log-odds per agent node. Shapes: ``(members, agents)``.
-        known: What the record adds. Shapes: ``(members, agents, hidden)``.
-        mate: The agents as the question sees them. Shapes: ``(members, agents, hidden)``.
-        voice: The weight of each agent's word. Shapes: ``(members, agents)``.
-    """
-
-    h: dict[str, Floats]
-    hopes: Floats
-    known: Floats
-    mate: Floats
-    voice: Floats
-
-    @property
-    def expected(self) -> Floats:
-        """Log-odds per agent node, the mean of all members. Shapes: ``(agents,)``."""
-        return _mean(self.hopes)
-
-    @classmethod
-    def join(cls, parts: Sequence[Base]) -> Base:
-        """Put batches one after the other.
-
-        Args:
-            parts: What the first stage made of each batch; at least one.
-
-        Returns:
-            One for all.
-        """
-        kinds = {kind for part in parts for kind in part.h}
-        return cls(
-            {
-                kind: np.concatenate([part.h[kind] for part in parts if kind in part.h], axis=1)
-                for kind in kinds
-            },
-            *(np.concatenate(columns, axis=1) for columns in zip(*(part[1:] for part in parts), strict=True)),
-        )
-
-    def take(self, nodes: Mapping[str, npt.NDArray[np.int64]]) -> Base:
-        """Keep some nodes.
-
-        Args:
-            nodes: Positions per node type.
-
-        Returns:
-            Their part.
-        """
-        agents = nodes["agent"]
-        return Base(
-            {kind: x[:, nodes[kind]] for kind, x in self.h.items() if len(nodes[kind])},
-            *(values[:, agents] for values in self[1:]),
-        )
 
 
 class NumpyGNN:
@@ -191,7 +133,7 @@ class NumpyGNN:
         first, own = base.hopes[:, giver], base.voice[:, giver]
         chance = _sigmoid(first)
         signal = np.stack([chance, np.clip(first, -SURE, SURE), own], axis=-1)
-        behind = [_summed(batch, kind, signal) * size for kind in COMPARED]
+        behind = [summed(batch, kind, signal) * size for kind in COMPARED]
         worth = np.stack([np.bincount(in_graph, weights=each, minlength=graphs) for each in chance])
         worth = worth[:, in_graph, None]
         sizes = np.broadcast_to(size, worth.shape)
@@ -226,23 +168,21 @@ class NumpyGNN:
             axis=-1,
         )
         adds = base.hopes - HELD * (there > 0)[of] + self._head("gain", features)
-        return Scores(
-            base.expected, _mean(np.where(np.isfinite(best)[:, of], adds, base.hopes)), _mean(right)
-        )
+        return Scores(base.expected, mean(np.where(np.isfinite(best)[:, of], adds, base.hopes)), mean(right))
 
     def _passed(
         self, h: dict[str, Floats], batch: GraphBatch, layers: list[str], edges: tuple[EdgeType, ...]
     ) -> dict[str, Floats]:
         """Pass messages, once per layer."""
         ties = [
-            (kind[0], kind[2], "__".join(kind), _Sums(batch, kind))
+            (kind[0], kind[2], "__".join(kind), Sums(batch, kind))
             for kind in edges
             if batch.edges[kind].index.shape[1] and kind[0] in h
         ]
         for layer in layers:
             update = {kind: self._linear(f"{layer}.root.{kind}", x) for kind, x in h.items()}
             for source, target, key, sums in ties:
-                update[target] += _product(sums(h[source]), self._w[f"{layer}.relation.{key}.weight"])
+                update[target] += product(sums(h[source]), self._w[f"{layer}.relation.{key}.weight"])
             h = {kind: x + np.maximum(update[kind], 0.0) for kind, x in h.items()}
             if layers is self._grown:
                 h = {kind: self._norm(f"{layer}.norm.{kind}", x) for kind, x in h.items()}
@@ -261,7 +201,7 @@ class NumpyGNN:
         return np.tile(last[1], (1, batch.size, 1)) if batch.size > 1 else last[1]
 
     def _linear(self, name: str, x: Floats) -> Floats:
-        return _product(x, self._w[f"{name}.weight"]) + self._w[f"{name}.bias"][:, None]
+        return product(x, self._w[f"{name}.weight"]) + self._w[f"{name}.bias"][:, None]
 
     def _norm(self, name: str, x: Floats) -> Floats:
         centred = x - x.mean(axis=-1, keepdims=True)
@@ -271,33 +211,6 @@ class NumpyGNN:
 
     def _head(self, name: str, x: Floats) -> Floats:
         return self._linear(f"{name}.3", np.maximum(self._linear(f"{name}.0", x), 0.0))[..., 0]
-
-
-def stack(networks: Sequence[Mapping[str, npt.NDArray[np.floating]]]) -> dict[str, Floats]:
-    """Put the weights of several networks together.
-
-    Args:
-        networks: The parameters of each, by the names of its ``state_dict``; all of one shape.
-
-    Returns:
-        The same names; each array has the networks as its first axis.
-    """
-    return {
-        name: np.stack([np.asarray(weights[name], dtype=np.float32) for weights in networks])
-        for name in networks[0]
-    }
-
-
-def members_of(weights: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, Floats]:
-    """Return parameters with the members of the committee as their first axis, also those of one network."""
-    lone = np.ndim(weights["belief"]) == 1
-    found = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
-    return {name: value[None] for name, value in found.items()} if lone else found
-
-
-def _mean(values: Floats) -> Floats:
-    """Return the mean over the members."""
-    return np.asarray(values.mean(axis=0) if len(values) > 1 else values[0], dtype=np.float32)
 
 
 def _held(
@@ -328,65 +241,3 @@ def _held(
 def _sigmoid(x: Floats) -> Floats:
     with np.errstate(over="ignore"):
         return np.asarray(1.0 / (1.0 + np.exp(-x)), dtype=np.float32)
-
-
-def _product(x: Floats, weight: Floats) -> Floats:
-    """Return ``x @ weight.T`` for each member, in pieces of rows.
-
-    Shapes: ``(rows, in)`` or ``(members, rows, in)``, and ``(members, out, in)``.
-    """
-    members, width, _ = weight.shape
-    turned = weight.swapaxes(1, 2)
-    out = np.empty((members, x.shape[-2], width), dtype=np.float32)
-    rows = max(1, ONE_THREAD // turned[0].size)
-    for start in range(0, x.shape[-2], rows):
-        np.matmul(x[..., start : start + rows, :], turned, out=out[:, start : start + rows])
-    return out
-
-
-def _summed(batch: GraphBatch, kind: EdgeType, signal: Floats) -> Floats:
-    """Sum what comes in over the edges of one type. Shapes: ``(members, sources or targets, d)``."""
-    edges = batch.edges[kind]
-    (source, target), weight = edges.index, edges.weight * edges.share
-    nodes = len(batch.batch[kind[2]])
-    out = np.zeros((len(signal), nodes, signal.shape[2]), np.float32)
-    if not len(source):
-        return out
-    for member, sent in enumerate(signal[:, source]):
-        for column in range(signal.shape[2]):
-            out[member, :, column] = np.bincount(target, weights=sent[:, column] * weight, minlength=nodes)
-    return out
-
-
-class _Sums:
-    """Weighted sums over the ties of one type: a small dense matrix per graph, made once for all layers."""
-
-    def __init__(self, batch: GraphBatch, kind: EdgeType) -> None:
-        edges = batch.edges[kind]
-        source, target = edges.index
-        graphs = batch.size
-        sources, targets = (np.bincount(batch.batch[node], minlength=graphs) for node in (kind[0], kind[2]))
-        ends, starts = (np.concatenate([[0], np.cumsum(n)]) for n in (targets, sources))
-        block = np.concatenate([[0], np.cumsum(targets * sources)])
-        graph = batch.batch[kind[2]][target]
-        cell = block[graph] + (target - ends[graph]) * sources[graph] + source - starts[graph]
-        # Two nodes may be tied twice, so that cells are summed.
-        cells = np.bincount(cell, weights=edges.weight * edges.share, minlength=int(block[-1])).astype(
-            np.float32
-        )
-        self._rows = int(ends[-1])
-        self._blocks = [
-            (
-                slice(ends[g], ends[g + 1]),
-                slice(starts[g], starts[g + 1]),
-                part.reshape(targets[g], sources[g]),
-            )
-            for g in range(graphs)
-            if (part := cells[block[g] : block[g + 1]]).size
-        ]
-
-    def __call__(self, h: Floats) -> Floats:
-        sums = np.zeros((len(h), self._rows, h.shape[2]), dtype=np.float32)
-        for rows, columns, part in self._blocks:
-            np.matmul(part, h[:, columns], out=sums[:, rows])
-        return sums

@@ -42,10 +42,12 @@ from agentroute.routing.policy import Mask, TopK
 from agentroute.routing.query_only import fit_query_only
 from agentroute.routing.regress import choose_ridge, fit_regression
 from agentroute.routing.replay import answer_groups
-from agentroute.routing.router import ENCODER_FOLDER, GraphRouter, views_of
+from agentroute.routing.router import GraphRouter
+from agentroute.routing.router_file import ENCODER_FOLDER
 from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.sets import AGENT_PRICE, set_settings
 from agentroute.routing.unfinished import Unfinished
+from agentroute.routing.views import views_of
 from agentroute.routing.voices import fit_voices
 from agentroute.types import Embedder, Extractor
 

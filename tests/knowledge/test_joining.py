@@ -14,14 +14,8 @@ from routing.folders import EMBEDDER, TOPICS, random_record
 from agentroute.errors import InputError
 from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.extract import RuleExtractor
-from agentroute.knowledge.record import (
-    ESTIMATES_DIM,
-    PRIOR_COUNT_AGENT,
-    PRIOR_COUNT_TASK,
-    TrackRecord,
-    logit,
-    with_agent,
-)
+from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, logit, with_agent
+from agentroute.knowledge.record.tallies import PRIOR_COUNT_AGENT, PRIOR_COUNT_TASK
 from agentroute.knowledge.regression import CONSTANT, RIDGES, TASK, VECTOR
 from agentroute.knowledge.team import Team
 from agentroute.knowledge.terms import Vocabulary

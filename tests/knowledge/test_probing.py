@@ -7,7 +7,7 @@ import pytest
 
 from agentroute.knowledge import probing
 from agentroute.knowledge.probing import representative
-from agentroute.knowledge.record import SHARPNESS
+from agentroute.knowledge.record.neighbours import SHARPNESS
 from agentroute.knowledge.vectors import unit
 
 

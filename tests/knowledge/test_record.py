@@ -9,17 +9,13 @@ import numpy as np
 import pytest
 from routing.folders import EMBEDDER, random_record
 
-from agentroute.knowledge.record import (
-    ESTIMATES_DIM,
-    NEIGHBOURS,
+from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, entity_key, logit
+from agentroute.knowledge.record.neighbours import NEIGHBOURS, SHARPNESS
+from agentroute.knowledge.record.tallies import (
     PRIOR_COUNT_AGENT,
     PRIOR_COUNT_ENTITY,
     PRIOR_COUNT_NEIGHBOURS,
     PRIOR_COUNT_TASK,
-    SHARPNESS,
-    TrackRecord,
-    entity_key,
-    logit,
 )
 from agentroute.routing.regress import Examples, fit_regression
 

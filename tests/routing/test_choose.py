@@ -13,7 +13,6 @@ from routing.judged import PANELS, drawn_table, random_router
 from agentroute.outcomes import QueryRecord
 from agentroute.routing.choose import (
     DOUBT_SE,
-    PRESETS,
     ROUNDS,
     TRUST_SE,
     VIEWS,
@@ -29,6 +28,7 @@ from agentroute.routing.choose import (
 from agentroute.routing.choose import settings as judge
 from agentroute.routing.growth import calibrated
 from agentroute.routing.policy import PriceAware, TopK
+from agentroute.routing.presets import PRESETS
 from agentroute.routing.replay import answer_groups
 from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
 from agentroute.types import Limits, Query

@@ -14,7 +14,8 @@ from agentroute.knowledge.build import SUITS_DIM
 from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, logit
 from agentroute.routing.calibration import VIEWS, Calibration
 from agentroute.routing.policy import Nucleus, PriceAware, TopK
-from agentroute.routing.router import GraphRouter, views_of
+from agentroute.routing.router import GraphRouter
+from agentroute.routing.views import views_of
 from agentroute.types import Answer, Limits, Message, Passage, Query, from_plain, to_plain
 from agentroute.types import RoutingDecision as Decision
 

@@ -10,8 +10,9 @@ from routing.folders import held_out, trained
 from routing.judged import PANELS, drawn_table, live_answer, random_router, setting
 
 from agentroute.answers import vote
-from agentroute.routing.choose import PRESETS, candidates
+from agentroute.routing.choose import candidates
 from agentroute.routing.policy import PriceAware, TopK
+from agentroute.routing.presets import PRESETS
 from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
 from agentroute.types import Limits
 

@@ -16,8 +16,8 @@ from agentroute.knowledge import files
 from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.outcomes import OutcomeFolder
 from agentroute.routing.assurance import TARGETS
-from agentroute.routing.choose import PRESETS
 from agentroute.routing.policy import TopK
+from agentroute.routing.presets import PRESETS
 from agentroute.routing.rounds import Agreement, Cascade, Growing
 from agentroute.routing.router import GraphRouter
 from agentroute.types import Answer, Query

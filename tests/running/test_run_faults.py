@@ -23,6 +23,7 @@ from teams import function, llm, team
 from agentroute.errors import AllAgentsFailedError, DeadlineError, InputError, RunError
 from agentroute.registry import AgentRegistry
 from agentroute.running.calling.client import LiteLLMClient
+from agentroute.running.keeping.journal import Journal
 from agentroute.testing import FakeClient, LoopbackServer, StaticRouter
 from agentroute.types import AgentSpec, ChatReply, Limits, Price, RefinerSpec, RunResult, Usage
 
@@ -215,7 +216,7 @@ async def test_a_refiner_that_holds_on_does_not_hold_the_run() -> None:
                     continue
 
     group = team({"paris": 0.6, "rome": 0.4}, limits=Limits(deadline_s=DEADLINE_S))
-    group._refiner = lambda *given: Stubborn()  # type: ignore[method-assign,assignment,return-value]
+    group._parts.refiner = lambda *given: Stubborn()  # type: ignore[method-assign,assignment,return-value]
     began = time.monotonic()
     result = await group.arun("why?")
     assert time.monotonic() - began < DEADLINE_S + 1.0 + SLACK_S
@@ -262,7 +263,7 @@ async def test_when_all_fail_the_error_says_what_was_tried_what_it_cost_and_how_
     with pytest.raises(AllAgentsFailedError) as forgotten:
         await team([s.id for s in specs], specs=specs, client=client).arun("why?")
     assert forgotten.value.resume is None and "to go on" not in str(forgotten.value)
-    group._journal.close()  # type: ignore[union-attr]
+    Journal(tmp_path / "runs.db").close()
 
 
 @pytest.mark.fault("F19", "exit 22, at the deadline", "their records")
@@ -322,7 +323,7 @@ def test_a_reader_that_leaves_early_is_no_traceback(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "Paris\n", "")
     group = team(["paris"], journal=tmp_path / "runs.db")
     assert group.resume("r").answer == "Paris", "flushed at the process's end"
-    group._journal.close()  # type: ignore[union-attr]
+    Journal(tmp_path / "runs.db").close()
 
 
 # ---------------------------------------------------------------------------- a hundred at once

@@ -746,7 +746,7 @@ def strict_run(*arguments: str) -> list[str]:
         env={**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -758,8 +758,13 @@ def test_state_is_plain_data_under_strict_msgpack() -> None:
     assert strict_run() == ["good:", "why?", "degraded"]
 
 
-def test_a_sqlite_checkpointer_and_the_journal_keep_the_same_run_side_by_side(tmp_path: Path) -> None:
-    assert strict_run(str(tmp_path)) == ["good:", "why?", "complete", "1", "2", "complete", "2"]
+# A server of Postgres is a download, and adds a user to the machine where root starts it: `make postgres`.
+CHECKPOINTERS = ["sqlite", *(["postgres"] if os.environ.get("AGENTROUTE_POSTGRES") else [])]
+
+
+@pytest.mark.parametrize("name", CHECKPOINTERS)
+def test_a_checkpointer_and_the_journal_keep_the_same_run_side_by_side(name: str, tmp_path: Path) -> None:
+    assert strict_run(name, str(tmp_path)) == ["good:", "why?", "complete", "1", "2", "complete", "2"]
 
 
 @pytest.mark.fault("F54", "an answer", "the question, stored once")

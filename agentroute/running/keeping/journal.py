@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sqlite3
 import time
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from agentroute.errors import InputError, StorageError
 from agentroute.running.calling.faults import without_secrets
 from agentroute.running.keeping.owner import process_of
 from agentroute.running.keeping.store import Store
-
-Plain = dict[str, Any]
-RunState = Literal["running", "unfinished", "complete", "degraded", "failed"]
+from agentroute.running.keeping.story import Plain, RunRow, RunState, Story, checksum
 
 
 def default_path() -> Path:
@@ -33,82 +28,6 @@ def default_path() -> Path:
     from platformdirs import user_state_path
 
     return user_state_path("agentroute") / "runs.db"
-
-
-def resume_command(journal: Journal, run: str, origin: Mapping[str, Any]) -> str:
-    """Write the command that goes on with a run.
-
-    Args:
-        journal: Where it is on record.
-        run: Its name.
-        origin: Where its team came from.
-
-    Returns:
-        The command, with all that the record must not decide: where it is, and whose code may run.
-    """
-    parts = ["agentroute", "runs", "resume", run]
-    if journal.path != default_path():
-        parts += ["--journal", str(journal.path)]
-    for module in origin.get("allow") or ():
-        parts += ["--allow", str(module)]
-    return shlex.join(parts)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunRow:
-    """One run, as a list of runs shows it.
-
-    Args:
-        id: The run's name.
-        state: ``running``; ``unfinished`` when it broke off; else how it ended.
-        began: Seconds since 1970, by the clock of then.
-        ended: The same, or ``None``.
-        question: What was asked.
-        answers: How many agents' answers are on record.
-        process: The id of the process that runs it, or ``None``.
-    """
-
-    id: str
-    state: RunState
-    began: float
-    ended: float | None
-    question: str
-    answers: int
-    process: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One thing that happened in a run.
-
-    Args:
-        seq: Its number among all entries.
-        kind: ``routed``, ``sent``, ``answered``, ``late``, ``reopened`` or ``ended``.
-        agent: Whose it is, or ``None``.
-        data: What there is to say of it.
-    """
-
-    seq: int
-    kind: str
-    agent: str | None
-    data: Plain
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Story:
-    """All that is on record of a run.
-
-    Args:
-        row: The run.
-        data: What it began with.
-        entries: What happened, in order.
-        damaged: How many entries could not be read; whoever gave them is asked again.
-    """
-
-    row: RunRow
-    data: Plain
-    entries: tuple[Entry, ...]
-    damaged: int = 0
 
 
 class Journal:
@@ -149,7 +68,7 @@ class Journal:
             try:
                 db.execute(
                     "INSERT INTO runs (id, owner, status, began, data, sum) VALUES (?, ?, 'open', ?, ?, ?)",
-                    (run, owner, now, text, _sum(run, text)),
+                    (run, owner, now, text, checksum(run, text)),
                 )
             except sqlite3.IntegrityError:
                 raise InputError(f"there is a run {run} already: give each run a name of its own") from None
@@ -204,7 +123,7 @@ class Journal:
 
         Args:
             run: In which run.
-            kind: What sort of thing; see ``Entry``.
+            kind: What sort of thing; see ``story.Entry``.
             data: What there is to say of it.
             agent: Whose it is.
             durable: Whether it is on the disk when it is done.
@@ -308,16 +227,9 @@ class Journal:
                 "SELECT seq, number, kind, agent, data, sum FROM events WHERE run = ? ORDER BY seq", (row.id,)
             ).fetchall()
         text, total = rows[0][5], rows[0][6]
-        if total != _sum(row.id, text):
+        if total != checksum(row.id, text):
             raise StorageError(f"{self.path}: the record of run {row.id} is damaged; ask the question again")
-        entries: list[Entry] = []
-        for seq, number, kind, agent, data, total in found:
-            if total == _sum(row.id, str(number), kind, str(agent), data):
-                entries.append(Entry(seq=seq, kind=kind, agent=agent, data=json.loads(data)))
-        last = max((number for _, number, *_ in found), default=0)
-        if row.state in ("complete", "degraded", "failed") and not any(e.kind == "ended" for e in entries):
-            last = max(last, len(entries) + 1)  # the last entries went, and took their numbers with them
-        return Story(row=row, data=json.loads(text), entries=tuple(entries), damaged=last - len(entries))
+        return Story.read(row, json.loads(text), found)
 
     def _row(self, row: Sequence[Any]) -> RunRow:
         run, owner, status, began, ended, text, _, answers = row
@@ -357,7 +269,7 @@ FROM runs
 def _add(run: str, kind: str, text: str, agent: str | None, db: sqlite3.Connection) -> int:
     # Numbered within the run, so that one that is missing is missed.
     number = db.execute("SELECT coalesce(max(number), 0) + 1 FROM events WHERE run = ?", (run,)).fetchone()[0]
-    total = _sum(run, str(number), kind, str(agent), text)
+    total = checksum(run, str(number), kind, str(agent), text)
     seq = db.execute(
         "INSERT INTO events (run, number, kind, agent, data, sum) VALUES (?, ?, ?, ?, ?, ?)",
         (run, number, kind, agent, text, total),
@@ -373,8 +285,3 @@ def _busy(run: str, owner: str) -> InputError:
 
 def _text(data: Plain) -> str:
     return without_secrets(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
-
-
-def _sum(*parts: str) -> int:
-    """Tell damage, not malice: who can write the file can write the sum."""
-    return zlib.crc32("\0".join(parts).encode("utf-8", "surrogatepass"))

@@ -1,12 +1,15 @@
-"""What the record says of a run that broke off: how far it had come, and what it had spent."""
+"""What the record says of a run that broke off: how far it had come, what it had spent, how to go on."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from agentroute.errors import InputError
-from agentroute.running.keeping.journal import Journal, Plain, Story
+from agentroute.running.keeping.journal import Journal, default_path
+from agentroute.running.keeping.story import Plain, Story
 from agentroute.running.result import read_result
 from agentroute.types import Query, RunResult, Usage, from_plain, to_plain
 
@@ -62,6 +65,25 @@ def take_up(journal: Journal, run: str) -> Past | RunResult:
     journal.claim(story.row.id, anew=failed)
     journal.add(story.row.id, "reopened", {"anew": failed}, durable=True).result()
     return past_of(journal.story(story.row.id))
+
+
+def resume_command(journal: Journal, run: str, origin: Mapping[str, Any]) -> str:
+    """Write the command that goes on with a run.
+
+    Args:
+        journal: Where it is on record.
+        run: Its name.
+        origin: Where its team came from.
+
+    Returns:
+        The command, with all that the record must not decide: where it is, and whose code may run.
+    """
+    parts = ["agentroute", "runs", "resume", run]
+    if journal.path != default_path():
+        parts += ["--journal", str(journal.path)]
+    for module in origin.get("allow") or ():
+        parts += ["--allow", str(module)]
+    return shlex.join(parts)
 
 
 def past_of(story: Story) -> Past:

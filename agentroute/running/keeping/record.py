@@ -7,8 +7,9 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from agentroute.errors import StorageError
-from agentroute.running.keeping.journal import Journal, Plain
+from agentroute.running.keeping.journal import Journal
 from agentroute.running.keeping.store import finished
+from agentroute.running.keeping.story import Plain
 from agentroute.running.spending.budget import estimate
 from agentroute.types import Answer, ChatClient, ChatReply, ChatRequest, Usage, to_plain
 

@@ -1,0 +1,128 @@
+"""A trained router's file: what is written of it, and what is checked when it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agentroute.errors import RouterFileError
+from agentroute.knowledge import files
+from agentroute.knowledge.build import SUITS_DIM, dims
+from agentroute.knowledge.extract import RuleExtractor
+from agentroute.knowledge.grow import ANSWER_EXTRA
+from agentroute.knowledge.record import TrackRecord
+from agentroute.routing import sets  # noqa: F401  # a router's file may name the policy of sets
+from agentroute.routing.choose import Setting
+from agentroute.types import Embedder, Extractor
+
+if TYPE_CHECKING:
+    from agentroute.routing.router import GraphRouter
+
+ENCODER_FOLDER = "encoder"
+"""Where a router's folder holds its encoder, when it was trained with ``--bundle-encoder``."""
+
+
+def save(router: GraphRouter, folder: str | os.PathLike[str]) -> None:
+    """Write a router into a folder; see ``GraphRouter.save``."""
+    record = router.record
+    manifest = {
+        **router.manifest,
+        "written_by": metadata.version("agentroute-graph"),
+        "embedder": {"fingerprint": router.embedder.fingerprint, "dim": router.embedder.dim},
+        "setting": router.setting.plain(),
+        "tried": [setting.plain() for setting in router.tried],
+        "record": record.names(),
+    }
+    tensors = {f"record.{name}": value for name, value in record.arrays().items()}
+    tensors |= {f"gnn.{name}": np.asarray(value) for name, value in router.weights.items()}
+    tensors |= {f"baseline.{name}": np.asarray(value) for name, value in router.baseline.items()}
+    files.save(folder, manifest, tensors)
+
+
+def load(
+    make: type[GraphRouter],
+    folder: str | os.PathLike[str],
+    embedder: Embedder | None,
+    extractor: Extractor | None,
+) -> GraphRouter:
+    """Read a router; see ``GraphRouter.load``."""
+    manifest, tensors = files.load(folder)
+    if "kind" in manifest:  # a router of agents has none
+        raise RouterFileError(
+            f"{folder} holds a router of {manifest['kind']}, not of agents: give it as effort=..., or "
+            "make one with 'agentroute train FOLDER --out ROUTER'"
+        )
+
+    def part(prefix: str) -> dict[str, npt.NDArray[Any]]:
+        return {k[len(prefix) :]: value for k, value in tensors.items() if k.startswith(prefix)}
+
+    try:
+        trained = manifest["embedder"]
+        dim, fingerprint = int(trained["dim"]), str(trained["fingerprint"])
+        if not isinstance(manifest["record"]["agents"], list):
+            raise TypeError("agents")
+        embedder = embedder or _named_embedder(manifest["embedder_name"], trained, Path(folder))
+        router = make(
+            embedder=embedder,
+            extractor=extractor or RuleExtractor(),
+            record=TrackRecord.restore(manifest["record"], part("record.")),
+            weights=part("gnn."),
+            tried=[Setting.from_plain(setting) for setting in manifest["tried"]],
+            setting=Setting.from_plain(manifest["setting"]),
+            baseline=part("baseline."),
+            manifest=manifest,
+        )
+        _ = router.call_price, router.reads_answers  # what is asked for later is there as well
+    except KeyError as error:
+        raise RouterFileError(f"{folder}: the router file lacks {error}; train it again") from None
+    except (TypeError, AttributeError, ValueError, IndexError) as error:
+        raise RouterFileError(
+            f"{folder}: not a router file that agentroute wrote ({type(error).__name__}); train it again"
+        ) from None
+    if embedder.dim != dim:
+        raise RouterFileError(
+            f"{folder}: trained on vectors of {dim} numbers, this embedder gives "
+            f"{embedder.dim}; use the embedder {fingerprint} or train again"
+        )
+    if embedder.fingerprint != fingerprint:
+        raise RouterFileError(
+            f"{folder}: trained with the embedder {fingerprint}, this one is "
+            f"{embedder.fingerprint}; use that one or train again"
+        )
+    if found := _misfits(router):
+        raise RouterFileError(f"{folder}: its network does not fit these graphs ({found}); train it again")
+    return router
+
+
+def _misfits(router: GraphRouter) -> str:
+    """Name a parameter that is missing or of another shape than this version's graphs need, if any."""
+    sizes = {f"lin.{kind}.weight": size for kind, size in dims(router.embedder.dim).items()}
+    sizes["lin.answer.weight"] -= ANSWER_EXTRA
+    sizes["plain.weight"] = ANSWER_EXTRA
+    sizes["suits.weight"] = SUITS_DIM
+    for name in router.network.needs():
+        if name not in router.weights:
+            return f"{name} is missing"
+        if name in sizes and router.weights[name].shape[-1] != sizes[name]:
+            return f"{name} takes {router.weights[name].shape[-1]}, not {sizes[name]}"
+    return ""
+
+
+def _named_embedder(name: str | None, trained: Mapping[str, Any], folder: Path) -> Embedder:
+    """Prefer the encoder that lies beside the router, unless it is an older router's."""
+    from agentroute.knowledge.embed import default_embedder, make_embedder
+
+    if name is None:
+        raise RouterFileError(f"{folder}: trained with an embedder of your own; give it as embedder=...")
+    beside = folder / ENCODER_FOLDER
+    if name == "minilm" and beside.is_dir():
+        found = default_embedder(beside)
+        if found.fingerprint == trained["fingerprint"]:
+            return found
+    return make_embedder(name)
