@@ -62,6 +62,7 @@ async def ask(
         llm("m", model=f"openai/{model}", api_base=server.url, api_key_env="CANARY_API_KEY"),
         function("paris", 0.0),
     ]
+    record = Journal(place / "runs.db")
     async with calling.LiteLLMClient(max_retries=0) as client:
         group = team(
             ["m", "paris"],
@@ -69,14 +70,14 @@ async def ask(
             client=client,
             limits=Limits(max_cost_usd=most),
             budget=Budget("b", max_cost_usd=1.0, store=place / "runs.db"),
-            journal=place / "runs.db",
+            journal=record,
         )
         try:
             return await group.arun("why?")
         except RunError as error:
             return error
         finally:
-            group._journal.close()  # type: ignore[union-attr]
+            record.close()
 
 
 async def test_with_every_guard_alive_the_model_is_asked(server: LoopbackServer, tmp_path: Path) -> None:

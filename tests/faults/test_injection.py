@@ -154,7 +154,7 @@ async def test_a_refiner_that_pastes_answers_obeys_them(
     texts = [texts[0] for family, texts in FAMILIES.items() if family != "long"]
     client = fake(poisoned, lambda number: texts[number])
     crew = team(client)
-    monkeypatch.setattr(crew, "_refiner", lambda *given: Pasting())
+    monkeypatch.setattr(crew._parts, "refiner", lambda *given: Pasting())
     results = await asyncio.gather(*(crew.arun(f"Where is it? #{n}") for n in range(len(texts))))
     assert {result.answer for result in results} == {f"{MARK}!" if poisoned else NO_DATA}
 
