@@ -30,6 +30,7 @@ from agentroute.routing.growth import GROWN, Growth, calibrated, grow_all, ran
 from agentroute.routing.policy import Table
 from agentroute.routing.replay import Judge, Replay, replay
 from agentroute.routing.runtime import Base, NumpyGNN
+from agentroute.routing.trial import OneLevel
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Query
 
 Weights = Mapping[str, npt.NDArray[np.floating]]
@@ -71,6 +72,7 @@ class GraphRouter(DecidingRouter):
         self.rounds = setting.rounds
         self.weights, self.baseline, self.manifest = weights, baseline, manifest
         self.tried, self.setting = tuple(tried), setting
+        self.one_level: tuple[OneLevel, ...] = ()
         self.record: TrackRecord = record
         self._network = NumpyGNN(weights)
         # Shared by copies: the last query's first stage, so that a later round goes on from it.
@@ -165,6 +167,21 @@ class GraphRouter(DecidingRouter):
         other.sure_from = None  # a promise belongs to one setting
         return other
 
+    def at(self, one: OneLevel) -> GraphRouter:
+        """Return the same router with the settings that validation judged at one level, the best one in use.
+
+        Args:
+            one: One of ``one_level``. A team without its ``left_out`` is the router's own part to ask.
+
+        Returns:
+            A router.
+        """
+        chosen = best(one.tried, self.call_price)
+        assert chosen is not None  # without bounds every setting qualifies
+        other = self.using(chosen)
+        other.tried = one.tried
+        return other
+
     def with_preset(self, name: str) -> GraphRouter:
         """Return the same router held to one way of asking, at its best setting on validation.
 
@@ -185,7 +202,7 @@ class GraphRouter(DecidingRouter):
         fits = [setting for setting in self.tried if PRESETS[name](setting.policy, agents)]
         if not fits and name == "one_round":
             fits = [setting for setting in self.tried if PRESETS["top1"](setting.policy, agents)]
-        chosen = best(fits, self._call_price)
+        chosen = best(fits, self.call_price)
         if chosen is None:
             raise InputError(
                 f"this router has no setting for {name!r}: it was trained on too few agents, or on outcomes "
@@ -235,7 +252,7 @@ class GraphRouter(DecidingRouter):
         if max_calls is None and max_cost_usd is None:
             return self
         # Who names a bound has said what is too much; within it, score counts.
-        price = min(self._call_price, BOUNDED_CALL_PRICE)
+        price = min(self.call_price, BOUNDED_CALL_PRICE)
         found = best(self.tried, price, max_calls=max_calls, max_cost_usd=max_cost_usd)
         if found is None:
             cheapest = min((s.cost_usd for s in self.tried if s.cost_usd is not None), default=None)
@@ -277,7 +294,8 @@ class GraphRouter(DecidingRouter):
         return replay(policy, logits, router.cost(table.agents), table, groups, router.rounds, judge)
 
     @property
-    def _call_price(self) -> float:
+    def call_price(self) -> float:
+        """Score (0 to 1) that the price of one more call must bring."""
         return float(self.manifest["train"]["call_price"])
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -293,6 +311,7 @@ class GraphRouter(DecidingRouter):
             "embedder": {"fingerprint": self.embedder.fingerprint, "dim": self.embedder.dim},
             "setting": self.setting.plain(),
             "tried": [setting.plain() for setting in self.tried],
+            "one_level": [one.plain() for one in self.one_level],
             "record": record.names(),
         }
         tensors = {f"record.{name}": value for name, value in record.arrays().items()}
@@ -347,7 +366,8 @@ class GraphRouter(DecidingRouter):
                 baseline=part("baseline."),
                 manifest=manifest,
             )
-            _ = router._call_price, router._reads  # what is asked for later is there as well
+            router.one_level = tuple(map(OneLevel.from_plain, manifest.get("one_level", ())))
+            _ = router.call_price, router._reads  # what is asked for later is there as well
         except KeyError as error:
             raise RouterFileError(f"{folder}: the router file lacks {error}; train it again") from None
         except (TypeError, AttributeError, ValueError, IndexError) as error:

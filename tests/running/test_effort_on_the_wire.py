@@ -18,8 +18,9 @@ from agentroute.evaluation.collect import acollect
 from agentroute.outcomes import OutcomeFolder, QueryRecord
 from agentroute.running.calling.client import ClientError, LiteLLMClient
 from agentroute.running.calling.sent import applied_effort
+from agentroute.running.spending.budget import ASSUMED_OUTPUT_TOKENS
 from agentroute.testing import LoopbackServer, StaticRouter
-from agentroute.types import EFFORTS, ChatRequest, Effort, EffortRange, Query
+from agentroute.types import EFFORTS, THINKING_TOKENS, ChatRequest, Effort, EffortRange, Limits, Price, Query
 
 # pydantic says this whenever litellm builds the schema of one more provider's messages
 pytestmark = pytest.mark.filterwarnings("ignore:Items? '.*' on TypedDict class:UserWarning")
@@ -120,10 +121,28 @@ async def test_max_tokens_make_room_for_a_budget_of_thinking_that_would_not_fit(
         asked = ChatRequest(
             model=CLAUDE, messages=QUESTION, effort=level, max_tokens=given, api_base=server.url
         )
+        assert await client.cap_of(asked) == sent  # which a budget holds room for
         with contextlib.suppress(ClientError):
             await client.chat(asked)
         body = server.requests[-1].json
         assert (body["thinking"]["budget_tokens"], body["max_tokens"]) == (budget, sent)
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-5-mini", CLAUDE])
+async def test_a_budget_counts_the_level_of_a_step(server: LoopbackServer, model: str) -> None:
+    spec = replace(llm(model, server, "low", "high"), price=Price(input=0.0, output=10.0))
+    registry = AgentRegistry.from_specs([spec])
+    room = 10.0 * (ASSUMED_OUTPUT_TOKENS + THINKING_TOKENS["low"]) / 1e6
+    seen = []
+    for kept in (Limits(effort_ceiling="low"), Limits(effort_floor="high")):
+        before = len(server.requests)
+        limits = replace(kept, max_cost_usd=room * 1.01)
+        team = AgentRoute(registry, StaticRouter(["thinker"]), limits=limits)
+        result = await team.arun("2+2?")
+        await team.aclose()
+        told = any("budget" in problem for problem in result.problems)
+        seen.append((len(server.requests) > before, told))
+    assert seen == [(True, False), (False, True)], "there is room for a step at low, and none at high"
 
 
 async def test_a_run_and_a_collection_say_what_was_not_applied(
