@@ -40,8 +40,8 @@ TEAMS_KEPT = 4
 """Teams whose vectors a router holds on to."""
 
 TYPICAL_TOKENS = (600, 300)
-"""Input and output tokens that a price card is turned into dollars with, where no outcome tells; to these come
-the tokens of thinking at the row's level."""
+"""Input and output tokens that a price card is turned into dollars with, where no outcome tells; to these
+come the tokens of thinking at the row's level."""
 
 
 class DecidingRouter(ABC):

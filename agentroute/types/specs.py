@@ -16,8 +16,8 @@ THINKING_TOKENS: Mapping[Effort, int] = {
     "high": 4_096,
     "xhigh": 8_192,
 }
-"""What a step is taken to think at each level where nothing recorded says it: the budgets that litellm gives to
-models that take one. Models that decide by themselves often think more."""
+"""Tokens of thinking that a step is taken to need at each level, where no outcome tells: the budgets that
+litellm gives to models that take one. Models that decide by themselves may think more."""
 AgentKind = Literal["llm", "function", "runnable", "recorded"]
 Strategy = Literal["direct", "cot", "self-consistency", "react"]
 

@@ -96,9 +96,7 @@ def test_validation_gives_a_level_the_settings_that_a_team_without_the_others_ha
     assert min(one.price for one in low.tried) < 0.5 * high.tried[0].price
 
 
-def test_looking_among_fewer_agents_says_what_the_whole_graph_says(
-    climber: GraphRouter, rungs: Path
-) -> None:
+def test_looking_among_fewer_agents_says_what_the_whole_graph_says(climber: GraphRouter, rungs: Path) -> None:
     table = OutcomeFolder.open(rungs).table().take(range(20))
     growth = climber.growth(table)
     assert growth is not None
@@ -129,7 +127,9 @@ def test_it_is_on_the_page_in_the_json_and_in_the_picture(shown: Report, tmp_pat
     assert drawn[0] > drawn[1], "a line for each side"
 
 
-def test_a_bound_holds_for_fixed_levels_too_and_the_joint_choice_makes_more_of_it(climber: GraphRouter, rungs: Path) -> None:
+def test_a_bound_holds_for_fixed_levels_too_and_the_joint_choice_makes_more_of_it(
+    climber: GraphRouter, rungs: Path
+) -> None:
     cap = PRICE["high"] * 0.9
     report = evaluate(climber, rungs, control=False, max_cost_usd=cap)
     asked = joint_of(report).asked
@@ -137,7 +137,7 @@ def test_a_bound_holds_for_fixed_levels_too_and_the_joint_choice_makes_more_of_i
     for name in ("agentroute", "agentroute_fixed_low", "agentroute_fixed_high"):
         policy = report.policies.get(name)
         assert policy is None or (policy.cost_usd is not None and policy.cost_usd <= cap * (1 + 1e-9))
-    # Some questions are easy. Who may tell them apart buys most of the others; low alone does for none of them.
+    # Who may tell easy questions apart has room for high on the others; low alone does for none of those.
     assert asked.level == "low" and asked.joint.gain_low > 0.3
 
 

@@ -1,8 +1,8 @@
 """A client that spends within caps.
 
 The reserve of a call is an estimate. A call whose answer is longer than was assumed is charged what it really
-cost, which ends the run's calls that much sooner; ``max_tokens`` in a request makes the estimate a bound. A level
-of effort counts: more thinking needs more room.
+cost, which ends the run's calls that much sooner; ``max_tokens`` in a request makes the estimate a bound. A
+level of effort counts: more thinking needs more room.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class MeteredClient:
     """Implements ``types.ChatClient``: another client, with every call on a ledger. One per run.
 
     Args:
-        client: The client that does the work. If it has them, its ``price_of`` is asked where a request has no
-            price, and its ``cap_of`` for the ``max_tokens`` that it will send.
+        client: The client that does the work. If it has them, its ``price_of`` is asked where a request has
+            no price, and its ``cap_of`` for the ``max_tokens`` that it will send.
         limits: The caps of the run, or a ledger to share.
     """
 
@@ -71,9 +71,7 @@ class MeteredClient:
         """
         price = request.price or await self._price_of(request.model)
         sent = replace(request, max_tokens=await self._cap_of(request))
-        held = await self.ledger.hold(
-            estimate(sent, price), f"a call of {request.model}", request.timeout_s
-        )
+        held = await self.ledger.hold(estimate(sent, price), f"a call of {request.model}", request.timeout_s)
         began = time.monotonic()
         # Holds when the call is cancelled, or fails in a way that says nothing of its cost.
         spent = unknown(1)
