@@ -171,10 +171,10 @@ class GraphRouter(DecidingRouter):
         """Return the same router with the settings that validation judged at one level, the best one in use.
 
         Args:
-            one: One of ``one_level``. A team without its ``left_out`` is the router's own part to ask.
+            one: One of ``one_level``.
 
         Returns:
-            A router.
+            A router, to be asked without the agents that ``one`` leaves out.
         """
         chosen = best(one.tried, self.call_price)
         assert chosen is not None  # without bounds every setting qualifies

@@ -218,7 +218,8 @@ def train(
             seed=config.seed,
         )
         router.tried = trial.settings()
-        router.one_level = trial.at_one_level(router.tried[0].cost_usd)
+        if not shuffle_labels:  # the control is not asked what its levels bring
+            router.one_level = trial.at_one_level(router.tried[0].cost_usd)
     tell("choosing a policy", 1, 1)
     chosen = best(router.tried, config.call_price)
     assert chosen is not None  # without bounds every setting qualifies
