@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.effort.levels import rank
 from agentroute.effort.signs import Reply, StepView
 from agentroute.errors import InputError
 from agentroute.outcomes import Outcome, OutcomeFolder, QueryRecord
-from agentroute.types import EFFORTS, AgentSpec, Effort
+from agentroute.registry.ladders import ladders_of
+from agentroute.types import AgentSpec, Effort
 
 Floats = npt.NDArray[np.float64]
 
@@ -168,12 +168,6 @@ class Ladder:
         raise InputError(f"{self.name}: {wanted} is not known of every step; choose another price")
 
 
-def base_of(spec: AgentSpec) -> str:
-    """Return whose level a row is: ``BASE`` of ``BASE@LEVEL``, else the model, else the row itself."""
-    base, _, level = spec.id.rpartition("@")
-    return base if base and level in EFFORTS else spec.model or spec.id
-
-
 def find_ladders(
     folder: OutcomeFolder,
     *,
@@ -200,13 +194,8 @@ def find_ladders(
             f"no agent {unknown[0]!r} in {folder.path}; there are {', '.join(folder.registry.ids)}"
         )
     specs = [folder.registry[name] for name in (agents or folder.registry.ids)]
-    groups: dict[str, list[AgentSpec]] = {}
-    for spec in specs:
-        if across:
-            groups.setdefault(ACROSS, []).append(spec)
-        elif spec.effort is not None:
-            groups.setdefault(base_of(spec), []).append(spec)
-    found = [name for name, group in groups.items() if len(group) > 1 and _levels_differ(group, across)]
+    groups = {ACROSS: tuple(specs)} if across else ladders_of(specs)
+    found = [name for name, group in groups.items() if len(group) > 1]
     if not found:
         raise InputError(
             f"{folder.path} has no ladder: agents with the same model and different effort, or ids like "
@@ -223,11 +212,6 @@ def find_ladders(
     if not across:
         return made
     return [ladder.only(_by_price(ladder.without(held_out))) for ladder in made]
-
-
-def _levels_differ(group: Sequence[AgentSpec], across: bool) -> bool:
-    levels = [spec.effort.default for spec in group if spec.effort is not None]
-    return across or len(set(levels)) == len(levels) > 1
 
 
 def _misapplied(outcome: Outcome) -> bool:
@@ -253,7 +237,7 @@ def _ladder(
     ran = ~np.isnan(score)
     some = np.flatnonzero(ran.any(axis=1))
     levelled = name != ACROSS
-    made = Ladder(
+    return Ladder(
         name=name,
         model=specs[0].model if len({spec.model for spec in specs}) == 1 else None,
         rungs=tuple(
@@ -269,10 +253,6 @@ def _ladder(
         replies=tuple(tuple(map(_reply, row)) for row in cells),
         dropped=sum(dropped.get(spec.id, 0) for spec in specs),
     ).take(some)
-    if levelled:
-        order = sorted(range(len(specs)), key=lambda column: rank(made.rungs[column].level or "none"))
-        return made.only(order)
-    return made
 
 
 def _by_price(ladder: Ladder) -> list[int]:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.effort.ladders import base_of
 from agentroute.effort.levels import clamp, levels_for, rank
 from agentroute.effort.plan import Asked, moves, signs_of
 from agentroute.effort.rereading import rereading_cost
@@ -21,6 +20,7 @@ from agentroute.effort.storing import arrays_of, facts_of, restored
 from agentroute.effort.train import LadderPlan, numbered
 from agentroute.errors import InputError, RouterFileError
 from agentroute.knowledge import files
+from agentroute.registry.ladders import base_of
 from agentroute.types import AgentSpec, Effort, Embedder, Limits, Look, StepRole, Tried
 
 KIND = "effort"

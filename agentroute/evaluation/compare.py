@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from agentroute.errors import InputError, MissingExtraError, OutcomeError
-from agentroute.evaluation.bootstrap import calibration_error, interval, reliability, resampled_means
-from agentroute.evaluation.bounds import hold, known_mean
+from agentroute.evaluation.against import Against
+from agentroute.evaluation.bootstrap import calibration_error, reliability
+from agentroute.evaluation.bounds import hold
 from agentroute.evaluation.collection import Progress
+from agentroute.evaluation.joint import LACKING, Sides, compare_sides
 from agentroute.evaluation.report import EXTRA, Control, Promise, Report
-from agentroute.evaluation.verdict import PolicyScore, decide
+from agentroute.evaluation.verdict import decide
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
+from agentroute.registry.ladders import ladders_of
 from agentroute.routing.baselines import run_baselines
 from agentroute.routing.clusters import cluster_of
 from agentroute.routing.policy import TopK
@@ -107,7 +109,13 @@ def evaluate(
     tell("evaluating", 3, 5)
     single = replays["best_single"]
     assert single is not None  # it needs nothing that a router lacks
-    judge = _Judge(single, seed, cluster_of(table))
+    judge = Against(single, seed, cluster_of(table))
+    joint, sides = None, Sides.of(router, table, groups, growth)
+    if sides.levels:
+        replays |= {f"agentroute_fixed_{level}": got for level, (_, got) in sides.fixed(limits).items()}
+        joint = compare_sides(sides, single, limits, seed, judge.clusters)
+    elif ladders_of(table.agents):
+        notes.append(LACKING)
     policies = {name: judge(got) if got is not None else None for name, got in replays.items()}
     logits = router.score([row.query for row in table.queries], table.agents)
     off = calibration_error(1.0 / (1.0 + np.exp(-logits.astype(np.float64))), table.score)
@@ -124,7 +132,7 @@ def evaluate(
             shuffled = Control(
                 policy=judge(trained.replay(table, groups)),
                 top1=judge(one),
-                leaks=_Judge(_best_in_hindsight(router, table, groups), seed, judge.clusters)(one).gain_low
+                leaks=Against(_best_in_hindsight(router, table, groups), seed, judge.clusters)(one).gain_low
                 > 0,
             )
         except MissingExtraError as error:
@@ -146,34 +154,9 @@ def evaluate(
         reliability=reliability(own.share, own.score) if bounded.policy.judged else (),
         promise=promise,
         control=shuffled,
+        joint=joint,
         notes=tuple(notes),
     )
-
-
-@dataclass
-class _Judge:
-    """Turns what came of a policy into its figures, always against the same queries and draws."""
-
-    single: Replay
-    seed: int
-    clusters: npt.NDArray[np.int64]
-
-    def __call__(self, got: Replay) -> PolicyScore:
-        score = np.asarray(got.score, dtype=np.float64)
-        gain = score - self.single.score
-        means = resampled_means(np.stack([score, gain], axis=1), self.seed, clusters=self.clusters)
-        (low, high), (gain_low, gain_high) = interval(means[:, 0]), interval(means[:, 1])
-        return PolicyScore(
-            score=float(score.mean()),
-            score_low=low,
-            score_high=high,
-            cost_usd=known_mean(got.cost_usd),
-            calls=float(got.calls.mean()),
-            latency_s=known_mean(got.latency_s),
-            gain=float(gain.mean()),
-            gain_low=gain_low,
-            gain_high=gain_high,
-        )
 
 
 def _strangers(opened: OutcomeFolder, known: Sequence[str]) -> list[str]:

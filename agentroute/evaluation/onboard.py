@@ -210,6 +210,7 @@ def _joined(made: Onboarding, router: GraphRouter, found: OutcomeTable, rows: In
         baseline=_with_usual(router.baseline),
         manifest={**router.manifest, "onboarded": [*past, {"agent": spec.id, "probes": ran}]},
     )
+    joined.one_level = router.one_level
     return Onboarding(
         router=joined,
         report=made.report,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentroute.errors import InputError, MissingExtraError
 from agentroute.evaluation.verdict import PolicyScore, priced_in_usd
+
+if TYPE_CHECKING:
+    from agentroute.evaluation.joint import Pair
 
 SIZE_INCHES = (8.0, 5.0)
 DPI = 150
@@ -15,6 +18,9 @@ FORMATS = (".png", ".svg", ".pdf")
 
 CHARACTER = 4.7
 """Mean width of a letter in typographic points, at the labels' size."""
+
+NAMED = 6
+"""Names that one label has room for, where many policies come to the same."""
 
 _Box = tuple[float, float, float, float]
 _Place = tuple[int, int, str]
@@ -49,13 +55,17 @@ def check_picture(path: Path) -> None:
         raise InputError(f"{path.parent} is not a folder; make it first, or give another path")
 
 
-def draw(policies: Mapping[str, PolicyScore | None], title: str, path: Path) -> Path:
+def draw(
+    policies: Mapping[str, PolicyScore | None], title: str, path: Path, frontier: Sequence[Pair] = ()
+) -> Path:
     """Draw what policies score against what they cost.
 
     Args:
         policies: By name; those that could not be computed are left out.
         title: What stands above.
         path: Where to.
+        frontier: What was reached within several bounds with agent and level chosen together, and at one
+            level for all: a line for each.
 
     Returns:
         The path.
@@ -90,6 +100,15 @@ def draw(policies: Mapping[str, PolicyScore | None], title: str, path: Path) -> 
         )
     front = _frontier([(price(p), p.score) for name, p in points.items() if name != "oracle"])
     axes.step([x for x, _ in front], [y for _, y in front], where="post", color=_OWN, alpha=0.35, zorder=0)
+    for label, colour, reached in (
+        ("agent and level together", _OWN, [pair.joint for pair in frontier]),
+        ("one level for all", _OTHER, [pair.fixed for pair in frontier]),
+    ):
+        if reached:
+            xy = sorted((price(policy), policy.score) for policy in reached)
+            axes.plot(*zip(*xy, strict=True), "--.", color=colour, linewidth=1.2, label=label, zorder=1)
+    if frontier:
+        axes.legend(loc="lower right", fontsize=8)
     prices = [price(policy) for policy in points.values()]
     if min(prices) > 0 and max(prices) > 8 * min(prices):
         axes.set_xscale("log")
@@ -171,7 +190,9 @@ def _label(axes: Any, points: dict[str, tuple[float, float]]) -> None:
     spots = {point: axes.transData.transform(point) * 72 / DPI for point in names}
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in spots.values()]
     for point, here in sorted(names.items(), key=lambda item: -item[0][1]):
-        text = ", ".join(sorted(here, key=lambda name: name != "agentroute"))
+        shown = sorted(here, key=lambda name: name != "agentroute")
+        rest = f" and {len(shown) - NAMED} more" if len(shown) > NAMED else ""
+        text = ", ".join(shown[:NAMED]) + rest
         boxes = [_box(place, spots[point], CHARACTER * len(text)) for place in _PLACES]
         covered = [_covered(box, taken, frame) for box in boxes]
         best = covered.index(min(covered))

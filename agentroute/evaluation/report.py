@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+    from agentroute.evaluation.joint import Joint
+
 EXTRA = tuple(f"agentroute_{name}" for name in ("top1", "one_round", "acar", "cascade", "growing"))
 """The router held to one way of asking: known methods as settings of one mechanism, then our own."""
 
@@ -76,6 +78,8 @@ class Report:
             there are; empty when the router does not judge answers.
         promise: Whether ``target_coverage`` was kept, or ``None`` when none was asked for.
         control: The shuffled-label control, or ``None`` when it was not run.
+        joint: What it brings to choose agent and level together; ``None`` where no agents are levels of one
+            another.
         notes: What a reader has to know.
     """
 
@@ -91,6 +95,7 @@ class Report:
     reliability: tuple[tuple[float, float, int], ...]
     promise: Promise | None
     control: Control | None
+    joint: Joint | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -114,7 +119,8 @@ class Report:
             details: Add what the fixed format has no place for: gains, presets, the control, notes.
 
         Returns:
-            ``data``, ``n_queries``, ``seed``, ``verdict`` and ``policies``.
+            ``data``, ``n_queries``, ``seed``, ``verdict`` and ``policies``; ``joint_choice`` where agents are
+            levels of one another.
         """
         names = (*BASELINES, "agentroute")
         data: dict[str, Any] = {
@@ -124,6 +130,8 @@ class Report:
             "verdict": self.verdict,
             "policies": {name: _plain(self.policies.get(name)) for name in names},
         }
+        if self.joint is not None:
+            data["joint_choice"] = self.joint.plain()
         if details:
             data["policies"] = {name: asdict(p) if p else None for name, p in self.policies.items()}
             data["control"] = None if self.control is None else asdict(self.control)
@@ -174,7 +182,8 @@ class Report:
 
         *lines, verdict = self.lines()
         colour = "green" if self.verdict == "deploy" else "yellow"
-        return Group(self.table(), *map(Text, lines), Text(verdict, style=f"bold {colour}"))
+        joint = () if self.joint is None else (self.joint.table(),)
+        return Group(self.table(), *joint, *map(Text, lines), Text(verdict, style=f"bold {colour}"))
 
     def __str__(self) -> str:
         return plain_page(self)
@@ -195,7 +204,7 @@ class Report:
         from agentroute.evaluation.picture import draw
 
         title = f"{self.data}, {self.n_queries:,} queries: {self.verdict}"
-        return draw(self.policies, title, Path(path))
+        return draw(self.policies, title, Path(path), () if self.joint is None else self.joint.frontier)
 
     def plot_reliability(self, path: str | os.PathLike[str]) -> Path:
         """Draw how often answers of one confidence were right.

@@ -50,7 +50,8 @@ class Setting:
         calls: Mean agents asked.
         cost_usd: Mean US dollars, or ``None`` where unknown.
         doubt: Standard error of what it scores above the first setting, the one that asks one agent.
-        price: What it costs, as a multiple of the first setting: by US dollars where known, else by calls.
+        price: What it costs, as a multiple of the first setting of the whole team: by US dollars where known,
+            else by calls.
         right: Scale and shift that turn the network's log-odds of an answer into a chance.
         gain: Scale and shift that do so with what an agent would add.
         sure: For each of ``assurance.TARGETS``, the confidence from which on answers keep that promise, or
@@ -166,6 +167,7 @@ def settings(
     groups: Indices,
     growth: Growth | None = None,
     panels: Sequence[tuple[str, ...]] = (),
+    usual: float | None = None,
 ) -> tuple[Setting, ...]:
     """Try every policy on the validation queries.
 
@@ -176,6 +178,8 @@ def settings(
         groups: ``answer_groups(table)``.
         growth: The network's view of the same queries; ``None`` where no answers were recorded as text.
         panels: Lists of agents worth asking in that order.
+        usual: US dollars that are one price; by default, and where it is ``None``, what the first setting
+            costs.
 
     Returns:
         One setting per policy, each at the trust that earned it; the first asks one agent.
@@ -204,7 +208,7 @@ def settings(
             alone = kept
         first = first or got
         mean_cost, mean_calls = float(got.cost_usd.mean()), float(got.calls.mean())
-        least = float(first.cost_usd.mean())
+        least = float(first.cost_usd.mean()) if usual is None else usual
         found.append(
             Setting(
                 policy=policy,

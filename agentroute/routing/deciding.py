@@ -18,7 +18,17 @@ from agentroute.knowledge.team import Team
 from agentroute.routing.choose import ROUNDS
 from agentroute.routing.growth import BATCH
 from agentroute.routing.policy import Mask, Policy, Table, View
-from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Limits, Query, Ranked, RoutingDecision
+from agentroute.types import (
+    THINKING_TOKENS,
+    AgentSpec,
+    Answer,
+    Embedder,
+    Extractor,
+    Limits,
+    Query,
+    Ranked,
+    RoutingDecision,
+)
 
 EXACT = 256
 """Agents up to which all of a team are looked at closely."""
@@ -30,7 +40,8 @@ TEAMS_KEPT = 4
 """Teams whose vectors a router holds on to."""
 
 TYPICAL_TOKENS = (600, 300)
-"""Input and output tokens that a price card is turned into dollars with, where no outcome tells."""
+"""Input and output tokens that a price card is turned into dollars with, where no outcome tells; to these
+come the tokens of thinking at the row's level."""
 
 
 class DecidingRouter(ABC):
@@ -347,4 +358,6 @@ def _card_cost(spec: AgentSpec) -> float:
         return price.call
     if price.input is None or price.output is None:
         return float("nan")
-    return (price.input * TYPICAL_TOKENS[0] + price.output * TYPICAL_TOKENS[1]) / 1e6
+    told, said = TYPICAL_TOKENS
+    thought = THINKING_TOKENS[spec.effort.default] if spec.effort else 0
+    return (price.input * told + price.output * (said + thought)) / 1e6

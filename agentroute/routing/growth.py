@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 
@@ -90,6 +91,8 @@ class Growth:
         self._networks = [networks] if isinstance(networks, NumpyGNN) else list(networks)
         self._graphs = graphs
         self._part = np.zeros(len(graphs), np.int64) if part is None else part
+        self._columns: Indices | None = None
+        # Shared by those among fewer agents: their states are states of the whole team.
         self._seen: dict[tuple[int, bytes], tuple[Floats, Floats]] = {}
         nobody = np.zeros((BATCH, graphs.agents), bool)
         rows = np.argsort(self._part, kind="stable")
@@ -105,7 +108,21 @@ class Growth:
     @property
     def expected(self) -> Floats:
         """Log-odds of each agent's score, before any answer. Shapes: ``(queries, agents)``."""
-        return self._base.expected.reshape(len(self._graphs), -1)
+        found = self._base.expected.reshape(len(self._graphs), -1)
+        return found if self._columns is None else found[:, self._columns]
+
+    def among(self, columns: Indices) -> Growth:
+        """Look at the same graphs, of which only some agents may be asked.
+
+        Args:
+            columns: The positions of those agents in the whole team.
+
+        Returns:
+            A view of them alone; the others stay in the graphs, and never answer.
+        """
+        other = copy(self)
+        other._columns = columns
+        return other
 
     def look(self, rows: Indices, answered: Mask) -> tuple[Floats, Floats]:
         """Say what agents would add and how good answers are, in graphs as they stand.
@@ -118,6 +135,10 @@ class Growth:
             Log-odds of each agent's gain, and of each answer being right, ``-inf`` where there is none.
             Shapes: ``(rows, agents)`` twice.
         """
+        if self._columns is not None:
+            whole = np.zeros((len(rows), self._graphs.agents), bool)
+            whole[:, self._columns] = answered
+            answered = whole
         keys = [(row, mask.tobytes()) for row, mask in zip(rows.tolist(), answered, strict=True)]
         fresh = {key: i for i, key in enumerate(keys) if key not in self._seen}
         wanted = np.array(list(fresh.values()), dtype=np.int64)
@@ -126,9 +147,12 @@ class Growth:
             for place, one, other in zip(places.tolist(), gain, right, strict=True):
                 self._seen[keys[place]] = (one, other)
         found = [self._seen[key] for key in keys]
-        if not found:
-            return np.zeros(answered.shape, np.float32), np.zeros(answered.shape, np.float32)
-        return np.stack([gain for gain, _ in found]), np.stack([right for _, right in found])
+        gains, rights = np.zeros((2, *answered.shape), np.float32)
+        if found:
+            gains, rights = (np.stack(side) for side in zip(*found, strict=True))
+        if self._columns is None:
+            return gains, rights
+        return gains[:, self._columns], rights[:, self._columns]
 
     def _each(self, rows: Indices, wanted: Indices) -> list[Indices]:
         """Split some places by the network that they need."""

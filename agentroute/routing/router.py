@@ -27,6 +27,7 @@ from agentroute.routing.policy import Table
 from agentroute.routing.presets import preset_of
 from agentroute.routing.replay import Judge, Replay, replay
 from agentroute.routing.runtime import NumpyGNN
+from agentroute.routing.trial import OneLevel
 from agentroute.routing.views import views_of
 from agentroute.types import AgentSpec, Answer, Embedder, Extractor, Query
 
@@ -69,6 +70,7 @@ class GraphRouter(DecidingRouter):
         self.rounds = setting.rounds
         self.weights, self.baseline, self.manifest = weights, baseline, manifest
         self.tried, self.setting = tuple(tried), setting
+        self.one_level: tuple[OneLevel, ...] = ()
         self.record: TrackRecord = record
         self.network = NumpyGNN(weights)
         # Shared by copies: the last query's first stage, so that a later round goes on from it.
@@ -162,6 +164,21 @@ class GraphRouter(DecidingRouter):
         other = copy(self)
         other.setting, other.policy, other.rounds = setting, setting.policy, setting.rounds
         other.sure_from = None  # a promise belongs to one setting
+        return other
+
+    def at(self, one: OneLevel) -> GraphRouter:
+        """Return the same router with the settings that validation judged at one level, the best one in use.
+
+        Args:
+            one: One of ``one_level``.
+
+        Returns:
+            A router, to be asked without the agents that ``one`` leaves out.
+        """
+        chosen = best(one.tried, self.call_price)
+        assert chosen is not None  # without bounds every setting qualifies
+        other = self.using(chosen)
+        other.tried = one.tried
         return other
 
     def with_preset(self, name: str) -> GraphRouter:

@@ -19,6 +19,7 @@ from agentroute.knowledge.grow import ANSWER_EXTRA
 from agentroute.knowledge.record import TrackRecord
 from agentroute.routing import sets  # noqa: F401  # a router's file may name the policy of sets
 from agentroute.routing.choose import Setting
+from agentroute.routing.trial import OneLevel
 from agentroute.types import Embedder, Extractor
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def save(router: GraphRouter, folder: str | os.PathLike[str]) -> None:
         "embedder": {"fingerprint": router.embedder.fingerprint, "dim": router.embedder.dim},
         "setting": router.setting.plain(),
         "tried": [setting.plain() for setting in router.tried],
+        "one_level": [one.plain() for one in router.one_level],
         "record": record.names(),
     }
     tensors = {f"record.{name}": value for name, value in record.arrays().items()}
@@ -78,6 +80,7 @@ def load(
             baseline=part("baseline."),
             manifest=manifest,
         )
+        router.one_level = tuple(map(OneLevel.from_plain, manifest.get("one_level", ())))
         _ = router.call_price, router.reads_answers  # what is asked for later is there as well
     except KeyError as error:
         raise RouterFileError(f"{folder}: the router file lacks {error}; train it again") from None

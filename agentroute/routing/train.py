@@ -30,14 +30,13 @@ from agentroute.knowledge.team import Team
 from agentroute.outcomes import OOS, OutcomeFolder, OutcomeTable
 from agentroute.outcomes.split import Split, folds, split_queries
 from agentroute.routing.calibration import Calibration
-from agentroute.routing.choose import Setting, best, settings
+from agentroute.routing.choose import Setting, best
 from agentroute.routing.config import TrainConfig
 from agentroute.routing.crossfit import build_all, cross_fitted, examples_of, fit_in_parts, remember
 from agentroute.routing.fit import Progress, fit
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
 from agentroute.routing.newcomers import left_out
-from agentroute.routing.panels import find_panels, price_classes
 from agentroute.routing.policy import Mask, TopK
 from agentroute.routing.query_only import fit_query_only
 from agentroute.routing.regress import choose_ridge, fit_regression
@@ -46,6 +45,7 @@ from agentroute.routing.router import GraphRouter
 from agentroute.routing.router_file import ENCODER_FOLDER
 from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.sets import AGENT_PRICE, set_settings
+from agentroute.routing.trial import Trial
 from agentroute.routing.unfinished import Unfinished
 from agentroute.routing.views import views_of
 from agentroute.routing.voices import fit_voices
@@ -208,14 +208,20 @@ def train(
     if opened.labelled:
         router.tried = set_settings(views, judged)
     else:
-        panels: tuple[tuple[str, ...], ...] = ()
-        if table.has_answers:
-            ids = table.agent_ids
-            panels = find_panels(groups, learned.score, record.voice, cost, ids, config.seed)
-            panels = tuple(dict.fromkeys((*panels, *price_classes(record.mean, cost, ids))))
-        router.tried = settings(
-            views, cost, judged, answer_groups(judged), growth if table.has_answers else None, panels
+        trial = Trial(
+            views=views,
+            cost=cost,
+            judged=judged,
+            growth=growth if table.has_answers else None,
+            learned=learned,
+            groups=groups,
+            voice=record.voice,
+            mean=record.mean,
+            seed=config.seed,
         )
+        router.tried = trial.settings()
+        if not shuffle_labels:  # the control is not asked what its levels bring
+            router.one_level = trial.at_one_level(router.tried[0].cost_usd)
     tell("choosing a policy", 1, 1)
     chosen = best(router.tried, config.call_price)
     assert chosen is not None  # without bounds every setting qualifies

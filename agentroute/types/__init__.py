@@ -34,6 +34,7 @@ from agentroute.types.seams import (
 )
 from agentroute.types.specs import (
     EFFORTS,
+    THINKING_TOKENS,
     AgentKind,
     AgentSpec,
     Effort,
@@ -54,6 +55,7 @@ __all__ = [
     "ChatReply",
     "ChatRequest",
     "EFFORTS",
+    "THINKING_TOKENS",
     "Effort",
     "EffortRange",
     "EffortRouter",

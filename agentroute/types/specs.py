@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_args
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
+THINKING_TOKENS: Mapping[Effort, int] = {
+    "none": 0,
+    "minimal": 512,
+    "low": 1_024,
+    "medium": 2_048,
+    "high": 4_096,
+    "xhigh": 8_192,
+}
+"""Tokens of thinking that a step is taken to need at each level, where no outcome tells: the budgets that
+litellm gives to models that take one. Models that decide by themselves may think more."""
 AgentKind = Literal["llm", "function", "runnable", "recorded"]
 Strategy = Literal["direct", "cot", "self-consistency", "react"]
 

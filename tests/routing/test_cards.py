@@ -9,7 +9,7 @@ from routing.folders import TOPICS, question, spec, team
 from agentroute.knowledge.embed import HashingEmbedder
 from agentroute.routing.cards import CardRouter
 from agentroute.routing.policy import TopK
-from agentroute.types import Query
+from agentroute.types import EFFORTS, EffortRange, Price, Query
 
 ROUTER = CardRouter(HashingEmbedder())
 
@@ -59,3 +59,11 @@ def test_removing_an_agent_moves_nobody_elses_score():
     np.testing.assert_allclose(
         ROUTER.score([query], team()[1:])[0], ROUTER.score([query], team())[0][1:], atol=1e-6
     )
+
+
+def test_a_higher_level_is_expected_to_cost_more_where_only_the_card_tells():
+    price = Price(input=1.0, output=10.0)
+    rows = [spec("rivers", price=price)]
+    rows += [spec("rivers", price=price, effort=EffortRange(levels=(e,), default=e)) for e in EFFORTS]
+    plain, *levels = ROUTER.cost(rows).tolist()
+    assert plain == levels[0] and levels == sorted(set(levels))

@@ -6,6 +6,7 @@ import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from agentroute.running.calling.client import ClientError
 from agentroute.running.spending.budget import ASSUMED_OUTPUT_TOKENS, Ledger, MeteredClient, estimate
-from agentroute.types import ChatReply, ChatRequest, Limits, Price, Usage
+from agentroute.types import EFFORTS, ChatReply, ChatRequest, Limits, Price, Usage
 
 PRICE = Price(input=1.0, output=10.0)
 DUST = 1e-9
@@ -282,6 +283,16 @@ def test_a_longer_prompt_is_never_cheaper(text: str, more: str) -> None:
     short, long = estimate(request(text), PRICE), estimate(request(text + more), PRICE)
     assert short.input_tokens <= long.input_tokens  # type: ignore[operator]
     assert short.cost_usd <= long.cost_usd  # type: ignore[operator]
+
+
+def test_a_higher_level_needs_more_room_unless_max_tokens_bound_it() -> None:
+    plain = estimate(request(max_tokens=None), PRICE)
+    rooms = [estimate(request(max_tokens=None, effort=level), PRICE) for level in EFFORTS]
+    for less, more in pairwise([plain, *rooms[1:]]):
+        assert less.output_tokens < more.output_tokens  # type: ignore[operator]
+        assert less.cost_usd < more.cost_usd  # type: ignore[operator]
+    assert rooms[0] == plain, "no thinking, no room for it"
+    assert {estimate(request(effort=level), PRICE).output_tokens for level in EFFORTS} == {100}
 
 
 def test_tools_and_the_assumed_answer_count() -> None:

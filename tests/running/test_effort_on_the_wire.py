@@ -14,12 +14,14 @@ import pytest
 from agentroute import AgentRegistry, AgentRoute, AgentSpec
 from agentroute.effort.families import family_of
 from agentroute.effort.levels import levels_for
+from agentroute.errors import BudgetError
 from agentroute.evaluation.collect import acollect
 from agentroute.outcomes import OutcomeFolder, QueryRecord
 from agentroute.running.calling.client import ClientError, LiteLLMClient
 from agentroute.running.calling.sent import applied_effort
+from agentroute.running.spending.budget import ASSUMED_OUTPUT_TOKENS
 from agentroute.testing import LoopbackServer, StaticRouter
-from agentroute.types import EFFORTS, ChatRequest, Effort, EffortRange, Query
+from agentroute.types import EFFORTS, THINKING_TOKENS, ChatRequest, Effort, EffortRange, Limits, Price, Query
 
 # pydantic says this whenever litellm builds the schema of one more provider's messages
 pytestmark = pytest.mark.filterwarnings("ignore:Items? '.*' on TypedDict class:UserWarning")
@@ -120,10 +122,27 @@ async def test_max_tokens_make_room_for_a_budget_of_thinking_that_would_not_fit(
         asked = ChatRequest(
             model=CLAUDE, messages=QUESTION, effort=level, max_tokens=given, api_base=server.url
         )
+        assert await client.cap_of(asked) == sent  # which a budget holds room for
         with contextlib.suppress(ClientError):
             await client.chat(asked)
         body = server.requests[-1].json
         assert (body["thinking"]["budget_tokens"], body["max_tokens"]) == (budget, sent)
+
+
+async def test_a_budget_counts_the_level_of_a_step(server: LoopbackServer) -> None:
+    spec = replace(llm("openai/gpt-5-mini", server, "low", "high"), price=Price(input=0.0, output=10.0))
+    registry = AgentRegistry.from_specs([spec])
+    room = 1.01 * 10.0 * (ASSUMED_OUTPUT_TOKENS + THINKING_TOKENS["low"]) / 1e6
+    limits = Limits(max_cost_usd=room)
+    low = AgentRoute(registry, StaticRouter(["thinker"]), limits=replace(limits, effort_ceiling="low"))
+    assert (await low.arun("2+2?")).answers[0].steps[0].applied == "low"
+    await low.aclose()
+    before = len(server.requests)
+    high = AgentRoute(registry, StaticRouter(["thinker"]), limits=limits)
+    with pytest.raises(BudgetError, match="may cost"):
+        await high.arun("2+2?")
+    await high.aclose()
+    assert len(server.requests) == before, "there is room for a step at low, and none for one at high"
 
 
 async def test_a_run_and_a_collection_say_what_was_not_applied(

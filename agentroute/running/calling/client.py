@@ -162,6 +162,18 @@ class LiteLLMClient:
         price: Price | None = self._door.price_of(model)
         return price
 
+    async def cap_of(self, request: ChatRequest) -> int | None:
+        """Return the ``max_tokens`` that a request is sent with: more where its thinking would not fit."""
+        if request.max_tokens is None or request.effort is None:
+            return request.max_tokens
+        await self.open()
+        return self._cap(request.model, request.max_tokens, request.effort)
+
+    def _cap(self, model: str, max_tokens: int, level: Effort) -> int:
+        budget: int = self._door.thinking_budget(model, level)
+        # A provider that counts both together refuses a cap that the thinking alone would fill.
+        return max_tokens + budget if budget >= max_tokens else max_tokens
+
     async def _key(self, model: str, env: str | None, base: str | None) -> str | None:
         """Return the key to send, or ``None`` for litellm's own choice from the environment."""
         if env is not None:
@@ -252,9 +264,8 @@ class LiteLLMClient:
     ) -> ChatReply:
         max_tokens, raised = request.max_tokens, tuple[str, ...]()
         if level is not None and max_tokens is not None:
-            budget = self._door.thinking_budget(request.model, level)
-            if budget >= max_tokens:  # which a provider that counts both together refuses
-                max_tokens += budget
+            max_tokens = self._cap(request.model, max_tokens, level)
+            if max_tokens != request.max_tokens:
                 raised = (f"max_tokens {request.max_tokens} raised to {max_tokens}, for thinking",)
         options = {
             "messages": [dict(message) for message in request.messages],

@@ -1,7 +1,8 @@
 """A client that spends within caps.
 
 The reserve of a call is an estimate. A call whose answer is longer than was assumed is charged what it really
-cost, which ends the run's calls that much sooner; ``max_tokens`` in a request makes the estimate a bound.
+cost, which ends the run's calls that much sooner; ``max_tokens`` in a request makes the estimate a bound. A
+level of effort counts: more thinking needs more room.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import json
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from agentroute.errors import AgentRouteError
 from agentroute.running.calling.faults import ClientError, one_line, unknown
 from agentroute.running.calling.reply import cost_of
 from agentroute.running.spending.ledger import Ledger, Reservation
-from agentroute.types import ChatClient, ChatReply, ChatRequest, Limits, Price, Usage
+from agentroute.types import THINKING_TOKENS, ChatClient, ChatReply, ChatRequest, Limits, Price, Usage
 
 __all__ = ["ASSUMED_OUTPUT_TOKENS", "BYTES_PER_TOKEN", "Ledger", "MeteredClient", "Reservation", "estimate"]
 
 ASSUMED_OUTPUT_TOKENS = 1_024
-"""What an answer is taken to need where the request sets no ``max_tokens``."""
+"""What an answer, thinking apart, is taken to need where the request sets no ``max_tokens``."""
 
 EMBED_S = 30.0
 """Seconds that a call for vectors may take where nothing else is said."""
@@ -34,8 +36,8 @@ class MeteredClient:
     """Implements ``types.ChatClient``: another client, with every call on a ledger. One per run.
 
     Args:
-        client: The client that does the work. Where a request has no price, its ``price_of`` is asked, if it
-            has that method.
+        client: The client that does the work. If it has them, its ``price_of`` is asked where a request has
+            no price, and its ``cap_of`` for the ``max_tokens`` that it will send.
         limits: The caps of the run, or a ledger to share.
     """
 
@@ -69,9 +71,8 @@ class MeteredClient:
             ClientError: Of kind ``budget`` before any call; or the client's own.
         """
         price = request.price or await self._price_of(request.model)
-        held = await self.ledger.hold(
-            estimate(request, price), f"a call of {request.model}", request.timeout_s
-        )
+        sent = replace(request, max_tokens=await self._cap_of(request))
+        held = await self.ledger.hold(estimate(sent, price), f"a call of {request.model}", request.timeout_s)
         began = time.monotonic()
         # Holds when the call is cancelled, or fails in a way that says nothing of its cost.
         spent = unknown(1)
@@ -129,6 +130,10 @@ class MeteredClient:
             why = f"not sent: the price of {model} cannot be looked up ({type(error).__name__}: {error})"
             raise ClientError("refused", one_line(why), attempts=0) from error
 
+    async def _cap_of(self, request: ChatRequest) -> int | None:
+        ask = getattr(self._client, "cap_of", None)
+        return request.max_tokens if ask is None else cast("int | None", await ask(request))
+
     def _settle(self, held: Reservation, spent: Usage, seconds: float) -> None:
         self.ledger.settle(held, spent, seconds)
         with self._lock:
@@ -143,11 +148,13 @@ def estimate(request: ChatRequest, price: Price | None) -> Usage:
         price: What its model costs, or ``None``.
 
     Returns:
-        One request; the prompt's UTF-8 bytes over ``BYTES_PER_TOKEN`` as input; ``max_tokens`` or
-        ``ASSUMED_OUTPUT_TOKENS`` as output; and the price of both.
+        One request; the prompt's UTF-8 bytes over ``BYTES_PER_TOKEN`` as input; as output ``max_tokens``, or
+        ``ASSUMED_OUTPUT_TOKENS`` and what is thought at the level of effort; and the price of both.
     """
     told = _quarter(json.dumps([request.messages, request.tools], ensure_ascii=False, default=str))
-    said = ASSUMED_OUTPUT_TOKENS if request.max_tokens is None else request.max_tokens
+    said = request.max_tokens
+    if said is None:
+        said = ASSUMED_OUTPUT_TOKENS + (THINKING_TOKENS[request.effort] if request.effort else 0)
     return Usage(requests=1, input_tokens=told, output_tokens=said, cost_usd=cost_of(price, told, said))
 
 
