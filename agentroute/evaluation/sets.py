@@ -140,7 +140,7 @@ class Sets:
 
         Args:
             router: The router.
-            views: Its ``views`` of the queries. Shapes: ``(VIEWS, queries, agents)``.
+            views: Its ``views`` of the queries. Shapes: ``(VIEWS + 1, queries, agents)``.
             agents: The columns.
 
         Returns:
@@ -185,7 +185,7 @@ def held_to_size(
 
     Args:
         router: The router.
-        views: Its ``views`` of the queries. Shapes: ``(VIEWS, queries, agents)``.
+        views: Its ``views`` of the queries. Shapes: ``(VIEWS + 1, queries, agents)``.
         agents: The columns.
         most: Agents in a set, at most in the mean; ``None`` for the router as it is.
 

@@ -24,7 +24,8 @@ class Part:
 
     Args:
         name: ``mean``, ``task``, ``neighbours``, ``words``, ``network`` and ``calibration`` of a trained
-            router; ``likeness`` and ``calibration`` of one that ranks by descriptions.
+            router, with ``nearness`` where it was trained on utterances; ``likeness`` and ``calibration`` of
+            one that ranks by descriptions.
         log_odds: What it adds, as log-odds.
     """
 

@@ -9,7 +9,7 @@ import numpy as np
 from agentroute.explaining.case import Case
 from agentroute.explaining.explanation import Part, Tie
 from agentroute.knowledge.graph import KNOWS, Floats
-from agentroute.knowledge.record import ESTIMATES_DIM
+from agentroute.knowledge.record import ESTIMATES_DIM, NEAR
 from agentroute.routing.calibration import VIEWS
 from agentroute.routing.router import GraphRouter
 
@@ -68,14 +68,18 @@ def parts(case: Case) -> list[tuple[Part, ...]]:
     scale, shift = np.where(
         ours, np.array([[calibration.scale], [calibration.shift]]), np.array(calibration.network)[:, None]
     )
+    near = np.where(known, -calibration.unlike(case.graph.suits[:, NEAR]), 0.0)
     said = scale[:, None] * belief(case) * case.graph.suits[:, : len(NAMES)]
     # What the record does not say, the network adds; where it has no say, nothing but rounding is left.
-    rest = scores - shift - said.sum(axis=1)
+    rest = scores - shift - near - said.sum(axis=1)
     silent = known & (calibration.trust < VIEWS - 2)
     found = []
-    for row, network, quiet, moved in zip(said, rest, silent, shift.tolist(), strict=True):
+    columns = zip(said, rest, silent, near.tolist(), shift.tolist(), strict=True)
+    for row, network, quiet, close, moved in columns:
         named = [Part(name=name, log_odds=float(value)) for name, value in zip(NAMES, row, strict=True)]
         named.append(Part(name="network", log_odds=0.0 if quiet else float(network)))
+        if calibration.nearness[0]:
+            named.append(Part(name="nearness", log_odds=close))
         found.append((*named, Part(name="calibration", log_odds=moved)))
     return found
 

@@ -17,6 +17,7 @@ _PARTS = {
     "neighbours": "its scores on questions like this one",
     "words": "the words of the question",
     "network": "the network's correction",
+    "nearness": "how near the question is to recorded ones",
     "likeness": "likeness of its description and examples",
     "calibration": "calibration",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,18 @@ import numpy as np
 from agentroute.knowledge.graph import Floats, Indices
 from agentroute.outcomes import OutcomeTable
 from agentroute.routing.growth import Growth
-from agentroute.routing.policy import Table
+from agentroute.routing.policy import Mask, Table
 
 VIEWS = 4
 """Ways to score the agents, each with more that was learned: the means alone, what words say, halfway to the
 network, the network. See ``views.views_of``."""
+
+UNLIKE = 0.05
+"""Share of the queries that some agent fits which count as unlike the recorded ones."""
+
+NEARNESS = 0.5
+"""How much a query's distance from the recorded ones counts beside what is expected of the best agent, both
+by their spread over queries that some agent fits."""
 
 SCALES = (0.05, 5.0)
 """Smallest and largest factor on log-odds: they never turn round, and never become certainties."""
@@ -31,34 +38,53 @@ class Calibration:
         shift: Added to the log-odds.
         network: Scale and shift of the last view, for newcomers, who stand in no other: so that all are
             chances on one scale.
+        nearness: What each unit of cosine takes off where the query is farther from the recorded ones than
+            that cosine, which comes second; and what is taken off at most. It says nothing of newcomers, and
+            changes no order among the others.
     """
 
     trust: int = VIEWS - 1
     scale: float = 1.0
     shift: float = 0.0
     network: tuple[float, float] = (1.0, 0.0)
+    nearness: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Calibration:
         """Read what ``dataclasses.asdict`` gave, after it has been JSON, where a pair is a list."""
-        scale, shift = data.get("network", (1.0, 0.0))
-        return cls(**{**data, "network": (scale, shift)})
+        pairs = {name: tuple(data[name]) for name in ("network", "nearness") if name in data}
+        return cls(**{**data, **pairs})
 
     def __call__(self, views: Floats) -> Floats:
-        """Return calibrated log-odds. Shapes: ``(VIEWS, ..., agents)`` to ``(..., agents)``."""
+        """Return calibrated log-odds.
+
+        Args:
+            views: From ``views.views_of``; without its last layer where ``nearness`` counts for nothing.
+                Shapes: ``(VIEWS + 1, ..., agents)``.
+
+        Returns:
+            Shapes: ``(..., agents)``.
+        """
         said = self.scale * views[self.trust] + self.shift
+        if self.nearness[0]:
+            said = said - self.unlike(views[VIEWS])
         new = np.isnan(said)
         if new.any():
             scale, shift = self.network
-            said = np.where(new, scale * views[-1] + shift, said)
+            said = np.where(new, scale * views[VIEWS - 1] + shift, said)
         return np.asarray(said, dtype=np.float32)
+
+    def unlike(self, near: Floats) -> Floats:
+        """Return what is taken off where a query is unlike the recorded ones. Shapes: those of ``near``."""
+        weight, least, most = self.nearness
+        return np.asarray(np.clip(weight * (least - near), 0.0, most))
 
 
 def calibrate(views: Floats, score: Floats, trust: int) -> Calibration:
     """Fit ``sigmoid(scale * logits + shift)`` to recorded scores.
 
     Args:
-        views: Log-odds in each view. Shapes: ``(VIEWS, queries, agents)``.
+        views: From ``views.views_of``. Shapes: ``(VIEWS, queries, agents)``, or with nearness.
         score: Recorded scores, NaN where an agent did not run. Shapes: ``(queries, agents)``.
         trust: The view to take.
 
@@ -67,8 +93,31 @@ def calibrate(views: Floats, score: Floats, trust: int) -> Calibration:
     """
     ran = ~np.isnan(score)
     scale, shift = platt(views[trust][ran], score[ran])
-    last = (scale, shift) if trust == VIEWS - 1 else platt(views[-1][ran], score[ran])
+    last = (scale, shift) if trust == VIEWS - 1 else platt(views[VIEWS - 1][ran], score[ran])
     return Calibration(trust=trust, scale=scale, shift=shift, network=last)
+
+
+def with_nearness(calibration: Calibration, views: Floats, known: Mask) -> Calibration:
+    """Let a calibration take something off where a query is unlike all that is on record.
+
+    A network that was taught to tell agents apart is sure of one of them there too. That takes no example of
+    queries that no agent fits.
+
+    Args:
+        calibration: From ``calibrate``.
+        views: From ``views.views_of``. Shapes: ``(VIEWS + 1, queries, agents)``.
+        known: Queries that some agent fits. Shapes: ``(queries,)``.
+
+    Returns:
+        The same calibration, with a nearness that counts.
+    """
+    near = np.nanmax(views[VIEWS][known], axis=1)
+    spread = float(near.std())
+    if spread < 1e-6:  # all alike: it tells nothing
+        return calibration
+    # No more than that spread: queries in another style are unlike the recorded ones too, and may be clear.
+    most = float(calibration(views)[known].max(axis=1).std())
+    return replace(calibration, nearness=(NEARNESS * most / spread, float(np.quantile(near, UNLIKE)), most))
 
 
 def platt(logits: Table, target: Table) -> tuple[float, float]:

@@ -109,7 +109,7 @@ class GraphRouter(DecidingRouter):
             graphs: Graphs from this router's ``builder``.
 
         Returns:
-            Log-odds. Shapes: ``(VIEWS, graphs, agents)``.
+            Log-odds, and a cosine. Shapes: ``(VIEWS + 1, graphs, agents)``.
         """
         batch = PackedGraphs(graphs).batch(kinds=BASE)
         network = self.network.base(batch).expected.reshape(len(graphs), -1)

@@ -14,7 +14,7 @@ import numpy as np
 from agentroute.errors import InputError
 from agentroute.knowledge.graph import Floats
 from agentroute.outcomes import OutcomeTable
-from agentroute.routing.calibration import VIEWS, calibrate
+from agentroute.routing.calibration import VIEWS, calibrate, with_nearness
 from agentroute.routing.choose import Setting
 from agentroute.routing.policy import Mask, Policy, Table, View, rank
 
@@ -115,7 +115,7 @@ def set_settings(views: Floats, table: OutcomeTable) -> tuple[Setting, ...]:
     """Try sets of all sizes on the validation queries.
 
     Args:
-        views: Log-odds in each view. Shapes: ``(VIEWS, queries, agents)``.
+        views: From ``views.views_of``. Shapes: ``(VIEWS + 1, queries, agents)``.
         table: The labels of the validation queries: 1 where an agent fits.
 
     Returns:
@@ -126,7 +126,7 @@ def set_settings(views: Floats, table: OutcomeTable) -> tuple[Setting, ...]:
     if not known.any():
         raise InputError("no validation query has an agent that fits; record more utterances with labels")
     trust = _view(views[:, known], fits[known])
-    calibration = calibrate(views, table.score, trust)
+    calibration = with_nearness(calibrate(views, table.score, trust), views, known)
     logits = calibration(views)
     temperature = _temperature(logits[known], fits[known])
     least = _least(logits, fits, known)

@@ -4,8 +4,8 @@ Only training queries enter it, and never a gold answer. A query that is itself 
 outcome there; training therefore builds each query's graph from a record of other queries (``take``).
 """
 
-from agentroute.knowledge.record.estimates import ESTIMATES_DIM, logit
+from agentroute.knowledge.record.estimates import ESTIMATES_DIM, NEAR, logit
 from agentroute.knowledge.record.joining import with_agent
 from agentroute.knowledge.record.track_record import TrackRecord, entity_key
 
-__all__ = ["ESTIMATES_DIM", "TrackRecord", "entity_key", "logit", "with_agent"]
+__all__ = ["ESTIMATES_DIM", "NEAR", "TrackRecord", "entity_key", "logit", "with_agent"]

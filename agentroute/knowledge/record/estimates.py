@@ -13,6 +13,9 @@ ESTIMATES_DIM = 6
 """Log-odds of the mean; shifts by task, by neighbours and by words; nearness of the neighbours; whether it is
 known."""
 
+NEAR = 4
+"""Where the nearness of the neighbours stands: their mean cosine, the same for every agent."""
+
 
 def logit(p: npt.NDArray[np.floating]) -> Floats:
     """Return log-odds, with chances kept off 0 and 1."""
@@ -41,6 +44,6 @@ def estimate(tallies: Tallies, task: Indices, near: Neighbours, words: Floats | 
     result[..., 1] = logit(by_task) - result[..., 0]
     result[..., 2] = logit(by_near) - logit(by_task)
     result[..., 3] = 0.0 if words is None else logit(tallies.mean + words) - logit(by_task)
-    result[..., 4] = near.cosines.mean(axis=1)[:, None]
+    result[..., NEAR] = near.cosines.mean(axis=1)[:, None]
     result[..., 5] = 1.0
     return result
