@@ -20,6 +20,7 @@ from agentroute.explaining.words import words_of
 from agentroute.knowledge.build import query_text
 from agentroute.knowledge.graph import BASE, KNOWS
 from agentroute.knowledge.hetero import PackedGraphs
+from agentroute.knowledge.record import NEAR
 from agentroute.outcomes import OutcomeFolder
 from agentroute.routing.calibration import VIEWS
 from agentroute.routing.cards import CardRouter
@@ -79,6 +80,18 @@ def test_the_parts_sum_to_the_score(trust):
             assert sum(part.log_odds for part in reason.parts) == pytest.approx(reason.log_odds, abs=1e-5)
             assert reason.log_odds == pytest.approx(scores[reason.agent], abs=1e-5)
             assert reason.chance == pytest.approx(1 / (1 + np.exp(-reason.log_odds)), abs=1e-6)
+
+
+def test_that_a_query_is_unlike_the_record_is_a_part_of_its_own():
+    one = trained_on_labels()
+    for text in ("the delta river plain old please", "tax visa invoice"):
+        query = Query(text=text)
+        graph = one.builder(labelled_agents()).build([query])[0]
+        off = float(one.setting.calibration.unlike(graph.suits[0, NEAR]))
+        for reason in explain(one, query, labelled_agents(), past=0).reasons:
+            assert sum(part.log_odds for part in reason.parts) == pytest.approx(reason.log_odds, abs=1e-5)
+            assert {part.name: part.log_odds for part in reason.parts}["nearness"] == pytest.approx(-off)
+    assert off > 0.5
 
 
 @pytest.mark.parametrize("trust", range(VIEWS))

@@ -11,7 +11,7 @@ from routing.folders import EMBEDDER, TOPICS, question, spec, team, trained
 
 from agentroute.errors import InputError, QueryError
 from agentroute.knowledge.build import SUITS_DIM
-from agentroute.knowledge.record import ESTIMATES_DIM, TrackRecord, logit
+from agentroute.knowledge.record import ESTIMATES_DIM, NEAR, TrackRecord, logit
 from agentroute.routing.calibration import VIEWS, Calibration
 from agentroute.routing.policy import Nucleus, PriceAware, TopK
 from agentroute.routing.router import GraphRouter
@@ -151,7 +151,7 @@ def views(router: GraphRouter, agents) -> np.ndarray:
 
 def test_views_go_from_the_means_by_the_words_to_the_network(router):
     found = views(router, TEAM)
-    assert found.shape == (VIEWS, len(QUERIES), len(TEAM))
+    assert found.shape == (VIEWS + 1, len(QUERIES), len(TEAM))
     texts, record = [query.text for query in QUERIES], router.record
     vectors, task = EMBEDDER.embed(texts), np.full(len(texts), -1)
     np.testing.assert_allclose(found[0], np.tile(logit(record.mean), (len(texts), 1)), atol=1e-4)
@@ -183,16 +183,17 @@ def test_the_means_know_no_words_and_all_that_comes_after_them_does(router):
 def test_of_a_newcomer_the_network_alone_speaks_on_one_scale_with_the_others(router):
     team = (TEAM[0], NEWCOMER, *TEAM[1:])
     found = views(router, team)
-    assert np.isnan(found[:-1, :, 1]).all() and np.ptp(found[-1, :, 1]) > 0.1
+    network = found[VIEWS - 1, :, 1]
+    assert np.isnan(np.delete(found[:, :, 1], VIEWS - 1, axis=0)).all() and np.ptp(network) > 0.1
     assert not np.isnan(found[:, :, [0, 2]]).any()
     assert np.ptp(found[:, :, 0], axis=0).min() > 0.0
     graphs = router.builder(team).build(QUERIES)
     for trust in range(VIEWS):
         calibration = Calibration(trust, 0.5, -1.0, network=(2.0, 0.25))
         said = router.using(replace(router.setting, calibration=calibration)).logits(graphs)
-        of_network = 2.0 * found[-1, :, 1] + 0.25
+        of_network = 2.0 * network + 0.25
         np.testing.assert_allclose(
-            said[:, 1], of_network if trust < VIEWS - 1 else 0.5 * found[-1, :, 1] - 1.0, atol=1e-5
+            said[:, 1], of_network if trust < VIEWS - 1 else 0.5 * network - 1.0, atol=1e-5
         )
         np.testing.assert_allclose(said[:, 0], 0.5 * found[trust, :, 0] - 1.0, atol=1e-5)
 
@@ -212,14 +213,34 @@ def test_views_of_one_query_are_those_of_a_batch(seed):
     suits[..., ESTIMATES_DIM - 1] = rng.random((6, 5)) < 0.6
     network = rng.normal(size=(6, 5)).astype(np.float32)
     batch = views_of(suits, network)
-    assert batch.shape == (VIEWS, 6, 5)
+    assert batch.shape == (VIEWS + 1, 6, 5)
     for row in range(6):
         assert np.array_equal(views_of(suits[row], network[row]), batch[:, row], equal_nan=True)
     new = suits[..., ESTIMATES_DIM - 1] == 0
     assert new.any() and not new.all()
-    assert (batch[-1, new] == network[new]).all() and np.isnan(batch[:-1, new]).all()
+    assert (batch[VIEWS - 1, new] == network[new]).all()
+    assert np.isnan(np.delete(batch, VIEWS - 1, axis=0)[:, new]).all()
     nobody = np.zeros((2, 3, SUITS_DIM), np.float32)  # before any training everybody is new
     assert (Calibration(0)(views_of(nobody, network[:2, :3])) == network[:2, :3]).all()
+
+
+def test_what_is_unlike_the_record_takes_the_same_off_all_who_have_one_and_nothing_off_newcomers(router):
+    team = (TEAM[0], NEWCOMER, *TEAM[1:])
+    found, known = views(router, team), np.arange(len(team)) != 1
+    near = found[VIEWS][:, known]
+    assert (near == near[:, :1]).all() and np.ptp(near[:, 0]) > 0.1
+    assert near[:, 0] == pytest.approx([float(g.suits[0, NEAR]) for g in router.builder(team).build(QUERIES)])
+    plain = Calibration(trust=1, scale=0.5, shift=-1.0)
+    least, most = float(np.median(near[:, 0])), 0.3
+    off = plain(found) - replace(plain, nearness=(4.0, least, most))(found)
+    assert (off[:, 1] == 0.0).all()
+    np.testing.assert_allclose(off[:, known], np.clip(4.0 * (least - near), 0.0, most), atol=1e-5)
+    assert (off[:, 0] == 0).any() and (np.abs(off[:, 0] - most) < 1e-5).any()
+
+
+def test_a_router_of_outcomes_does_not_ask_how_near_a_query_is(router):
+    # Its answers are judged when they come; only where nobody answers must it be known beforehand.
+    assert {setting.calibration.nearness for setting in router.tried} == {(0.0, 0.0, 0.0)}
 
 
 @pytest.mark.parametrize("trust", range(VIEWS))

@@ -212,14 +212,19 @@ def test_the_words_of_a_remark():
 
 
 def drawn(seed, queries=400, width=12, oos=0.1):
-    """Log-odds that know the labels better from view to view, too sure by a factor; and the labels."""
+    """Log-odds that know the labels better from view to view, too sure by a factor; and the labels.
+
+    Those that nobody fits are farther from what is on record than most of the others.
+    """
     rng = np.random.default_rng(seed)
     fits = np.zeros((queries, width))
     fits[np.arange(queries), rng.integers(0, width, queries)] = 1.0
     fits[rng.random(queries) < oos] = 0.0
     noise = rng.normal(size=(VIEWS, queries, width))
     sharp = np.array([0.5, 1.0, 4.0, 2.0])[:, None, None]
-    return (3.0 * (sharp * fits + noise) - 4.0).astype(np.float32), fits
+    near = rng.normal(size=(1, queries, 1)) - 3.0 * (fits.sum(axis=1)[None, :, None] == 0)
+    layers = np.concatenate([3.0 * (sharp * fits + noise) - 4.0, np.repeat(near, width, axis=2)])
+    return layers.astype(np.float32), fits
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -251,6 +256,19 @@ def test_saying_that_none_fits_costs_no_more_than_was_allowed(seed):
     # Of those that nobody fits, more are refused than of the others.
     assert refused[~known].mean() > refused[known].mean() + 0.1
     assert alone.score == pytest.approx((right & ~refused)[known].mean())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_how_near_a_query_is_tells_more_of_those_that_nobody_fits(seed):
+    views, fits = drawn(seed, queries=2_000)
+    table = table_of(fits, [[None] * fits.shape[1]] * len(fits))
+    alike = views.copy()
+    alike[VIEWS] = 0.5
+    shares = []
+    for seen in (alike, views):
+        alone = set_settings(seen, table)[0]
+        shares.append((best_chance(alone.calibration(seen)) < alone.policy.least)[~fits.any(axis=1)].mean())
+    assert shares[1] > shares[0] + 0.1
 
 
 def test_what_is_lost_on_other_queries_too_keeps_what_was_allowed():
@@ -318,7 +336,10 @@ def router():
 
 
 def test_a_trained_router_finds_who_fits(router):
-    for topic, text in (("rivers", "the delta river plain old"), ("poems", "a sonnet stanza small old")):
+    for topic, text in (
+        ("rivers", "the delta river plain old"),
+        ("poems", "the sonnet stanza small old please"),
+    ):
         decision = router.route(Query(text=text), agents())
         assert decision.ranking[0].agent == topic and not decision.abstained
         assert sum(decision.weights.values()) == pytest.approx(1.0)
