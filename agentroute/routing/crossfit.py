@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from agentroute.knowledge.build import GraphBuilder, query_text
 from agentroute.knowledge.graph import KnowledgeGraph
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import TrackRecord
-from agentroute.knowledge.terms import Counted
+from agentroute.knowledge.terms import Counted, Floats
 from agentroute.outcomes import OutcomeTable
 from agentroute.outcomes.split import folds
 from agentroute.routing.config import TrainConfig
@@ -41,12 +42,24 @@ MANY = 10_000
 """Queries from which on that is so."""
 
 
-def remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> TrackRecord:
-    """Return the record of some outcomes, with nothing learned from it yet."""
+def remember(
+    table: OutcomeTable, embedder: Embedder, extractor: Extractor, vectors: Floats | None = None
+) -> TrackRecord:
+    """Return the record of some outcomes, with nothing learned from it yet.
+
+    Args:
+        table: The outcomes.
+        embedder: Makes the queries' vectors.
+        extractor: Finds their entities.
+        vectors: The vectors, where they are at hand. Shapes: ``(queries, dim)``.
+
+    Returns:
+        The record.
+    """
     queries = [record.query for record in table.queries]
     return TrackRecord.build(
         table.agent_ids,
-        embedder.embed([query_text(query) for query in queries]),
+        embedder.embed([query_text(query) for query in queries]) if vectors is None else vectors,
         table.score,
         [query.task for query in queries],
         [
@@ -57,6 +70,31 @@ def remember(table: OutcomeTable, embedder: Embedder, extractor: Extractor) -> T
         table.latency_s,
         table.output_tokens,
     )
+
+
+def completed(
+    record: TrackRecord,
+    table: OutcomeTable,
+    held: Sequence[KnowledgeGraph],
+    builder: GraphBuilder,
+    ridge: float,
+) -> TrackRecord:
+    """Return a record that also holds the queries that settings were chosen on, once they are chosen.
+
+    Args:
+        record: Of the training queries.
+        table: Those, and then the queries of ``held``.
+        held: Graphs of the latter.
+        builder: What made them.
+        ridge: Strength of the pull of the regression on words.
+
+    Returns:
+        The record of all.
+    """
+    dim = builder.embedder.dim
+    vectors = np.concatenate([record.vectors, *(graph.x["query"][:1, :dim] for graph in held)])
+    whole = remember(table, builder.embedder, builder.extractor, vectors)
+    return replace(whole, voice=record.voice, regression=fit_regression(examples_of(whole, table), ridge))
 
 
 def examples_of(record: TrackRecord, table: OutcomeTable) -> Examples:

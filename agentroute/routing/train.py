@@ -32,7 +32,14 @@ from agentroute.outcomes.split import Split, folds, split_queries
 from agentroute.routing.calibration import Calibration
 from agentroute.routing.choose import Setting, best
 from agentroute.routing.config import TrainConfig
-from agentroute.routing.crossfit import build_all, cross_fitted, examples_of, fit_in_parts, remember
+from agentroute.routing.crossfit import (
+    build_all,
+    completed,
+    cross_fitted,
+    examples_of,
+    fit_in_parts,
+    remember,
+)
 from agentroute.routing.fit import Progress, fit
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth, grow_all
@@ -226,6 +233,11 @@ def train(
     chosen = best(router.tried, config.call_price)
     assert chosen is not None  # without bounds every setting qualifies
     router = router.using(chosen)
+    if not small:
+        # The settings are chosen: from here on the queries that chose them are experience like all others.
+        known = table.take(np.concatenate([split.train, split.validation]))
+        router.record = completed(record, known, graphs, builder, ridge)
+        manifest["record_ids"] = [row.query.id for row in known.queries]
     router.manifest = {**manifest, "seconds": round(time.monotonic() - started, 1)}
     if out is not None:
         if isinstance(encoder, MiniLMEmbedder) and tune_encoder:

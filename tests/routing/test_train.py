@@ -155,6 +155,18 @@ def test_the_router_remembers_where_it_comes_from():
     assert manifest["losses"][0].keys() == {"train", "validation"}
 
 
+def test_once_settings_are_chosen_all_but_the_test_part_is_experience(small, way):
+    router = quick(small)
+    manifest, table = router.manifest, OutcomeFolder.open(small).table()
+    place = {row.query.id: i for i, row in enumerate(table.queries)}
+    assert set(manifest["record_ids"]) == set(place) - set(manifest["test_ids"])
+    rows = [place[name] for name in manifest["record_ids"]]
+    vectors = EMBEDDER.embed([query_text(table.queries[row].query) for row in rows])
+    np.testing.assert_allclose(router.record.vectors, vectors, atol=1e-6)
+    assert np.array_equal(router.record.score, table.score[rows].astype(np.float32), equal_nan=True)
+    assert router.record.regression is not None
+
+
 def test_the_test_part_does_not_touch_the_router(small, first, tmp_path):
     """Another outcome for every held-out question, and not a bit of the router changes."""
     held, folder = set(first.manifest["test_ids"]), OutcomeFolder.open(small)
