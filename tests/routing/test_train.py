@@ -10,7 +10,7 @@ import torch
 from routing.folders import EMBEDDER, TOPICS, held_out, make_folder, shared_folder, spec, trained
 
 from agentroute.errors import InputError, OutcomeError
-from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.build import GraphBuilder, query_text
 from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import KNOWS
 from agentroute.knowledge.team import Team
