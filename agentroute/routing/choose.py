@@ -172,7 +172,7 @@ def settings(
     """Try every policy on the validation queries.
 
     Args:
-        views: Log-odds in each view. Shapes: ``(VIEWS, queries, agents)``.
+        views: From ``views.views_of``; nearness is not read. Shapes: ``(VIEWS + 1, queries, agents)``.
         cost: Expected US dollars per agent, NaN where unknown. Shapes: ``(agents,)``.
         table: Recorded outcomes of the validation queries.
         groups: ``answer_groups(table)``.

@@ -60,7 +60,7 @@ class Trial:
     """Recorded queries on which policies are tried, and the training part that lists of agents come from.
 
     Args:
-        views: Log-odds in each view. Shapes: ``(VIEWS, judged queries, agents)``.
+        views: From ``views.views_of``. Shapes: ``(VIEWS + 1, judged queries, agents)``.
         cost: Expected US dollars per agent, NaN where unknown. Shapes: ``(agents,)``.
         judged: The queries that judge.
         growth: The network's view of them; ``None`` where no answers were recorded as text.

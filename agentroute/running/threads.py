@@ -65,10 +65,10 @@ async def in_thread(call: Callable[[], _T]) -> _T:
                 late(result[0])
 
     try:
-        idle = _idle.pop()
+        thread = _idle.pop()
     except IndexError:
-        idle = _Thread()
-    idle.jobs.put(work)
+        thread = _Thread()
+    thread.jobs.put(work)
     return await done
 
 

@@ -346,6 +346,16 @@ def test_a_trained_router_finds_who_fits(router):
         assert topic in decision.weights
 
 
+def test_a_text_in_another_style_is_still_ranked_right_though_it_may_be_refused(router):
+    # All recorded texts end with "please, ...": this one is unlike them, and only that can speak against it.
+    query = Query(text="a sonnet stanza small old")
+    calibration = router.setting.calibration
+    deaf = router.using(replace(router.setting, calibration=replace(calibration, nearness=(0.0, 0.0, 0.0))))
+    for one in (router, deaf):
+        assert one.route(query, agents()).ranking[0].agent == "poems"
+    assert not deaf.route(query, agents()).abstained
+
+
 def test_where_nobody_fits_nobody_is_asked_and_the_reason_says_so(router):
     decision = router.route(Query(text="the tax visa invoice dentist please"), agents())
     best_ = decision.ranking[0]

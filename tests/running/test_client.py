@@ -76,6 +76,19 @@ async def test_an_answer_comes_back_with_its_usage(client: LiteLLMClient, server
     assert seen.headers["accept-encoding"] == "identity"
 
 
+@pytest.mark.parametrize("provider", ["openai", "mistral"])
+async def test_keys_do_not_mix_at_one_address_and_a_new_one_counts_at_once(
+    client: LiteLLMClient, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    sent = []
+    for number in range(3):
+        for name in ("FIRST_API_KEY", "SECOND_API_KEY"):
+            sent.append(f"canary-{name}-{number}")
+            monkeypatch.setenv(name, sent[-1])
+            await client.chat(request(server, f"{provider}/ok", api_key_env=name))
+    assert [seen.headers["authorization"] for seen in server.requests] == [f"Bearer {key}" for key in sent]
+
+
 async def test_a_tool_goes_there_and_back(client: LiteLLMClient, server: LoopbackServer) -> None:
     tool = {
         "type": "function",
