@@ -3,18 +3,22 @@
 An agent that joins later is known by its card alone, and none of the recorded queries is one of its own.
 Hiding what the record says of an agent does not show that: its queries are still there, among the neighbours
 and in what the words of the others were learned from. So some agents are left out whole, with their queries,
-and the network learns to find them by their cards.
+and the network learns to find them by their cards. Some of the cards carry examples: a query is much nearer
+to the nearest of many examples than to any description, and the network must have seen that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 
-from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.build import GraphBuilder, query_text
 from agentroute.knowledge.graph import Indices, KnowledgeGraph
+from agentroute.knowledge.record import TrackRecord
+from agentroute.knowledge.team import Team
 from agentroute.outcomes import OutcomeTable
 from agentroute.routing.regress import Examples, fit_regression
 
@@ -23,6 +27,9 @@ GROUPS = 4
 
 ROWS = 512
 """Queries that are looked at for each group, at most: half of them are of those left out."""
+
+EXAMPLES = (0, 5, 20, 100)
+"""Queries of its own that an agent left out has on its card: each of these for a part of them."""
 
 
 def left_out(
@@ -57,24 +64,48 @@ def left_out(
         staying = np.setdiff1d(np.arange(agents), group)
         theirs = np.asarray(fits[:, group].any(axis=1))
         mine, others = (draw.permutation(np.flatnonzero(some)) for some in (theirs, ~theirs))
-        # Of the others most must stay in the record.
-        taken = np.sort(np.concatenate([mine[: ROWS // 2], others[: min(ROWS // 2, len(others) // 5)]]))
+        # Half of theirs stay for examples; of the others most must stay in the record.
+        most = min(ROWS // 2, -(-len(mine) // 2)), min(ROWS // 2, len(others) // 5)
+        taken = np.sort(np.concatenate([mine[: most[0]], others[: most[1]]]))
         rest = np.setdiff1d(np.flatnonzero(~theirs), taken)
         if not len(rest) or not fits[rest][:, staying].any():
             continue
-        kept = record.take(rest)
-        kept = replace(
-            kept,
-            agents=tuple(record.agents[column] for column in staying.tolist()),
-            score=np.ascontiguousarray(kept.score[:, staying]),
-            cost_usd=kept.cost_usd[staying],
-            latency_s=kept.latency_s[staying],
-            length=kept.length[:, staying],
-            voice=kept.voice[staying],
-        )
-        known = examples.take(rest)
-        known = replace(known, score=np.ascontiguousarray(known.score[:, staying]), mean=kept.mean)
-        kept = replace(kept, regression=fit_regression(known, ridge))
-        graphs += build(replace(builder, record=kept), table.take(taken))
+        mine = mine[most[0] :]
+        shown = {
+            agent: draw.permutation(mine[fits[mine, agent]])[:count]
+            for agent, count in zip(group.tolist(), cycle(draw.permutation(EXAMPLES)))
+        }
+        team = _with_examples(builder, table, shown)
+        known = _of_some(record, examples, rest, staying, ridge)
+        graphs += build(replace(builder, team=team, record=known), table.take(taken))
         rows.append(taken)
     return graphs, np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int64)
+
+
+def _of_some(
+    record: TrackRecord, examples: Examples, rows: Indices, agents: Indices, ridge: float
+) -> TrackRecord:
+    """Return what is known of some agents from some queries, words included."""
+    kept = record.take(rows)
+    kept = replace(
+        kept,
+        agents=tuple(record.agents[column] for column in agents.tolist()),
+        score=np.ascontiguousarray(kept.score[:, agents]),
+        cost_usd=kept.cost_usd[agents],
+        latency_s=kept.latency_s[agents],
+        length=kept.length[:, agents],
+        voice=kept.voice[agents],
+    )
+    known = examples.take(rows)
+    known = replace(known, score=np.ascontiguousarray(known.score[:, agents]), mean=kept.mean)
+    return replace(kept, regression=fit_regression(known, ridge))
+
+
+def _with_examples(builder: GraphBuilder, table: OutcomeTable, shown: Mapping[int, Indices]) -> Team:
+    """Return the team with some queries as examples on the cards of some agents, and no others on these."""
+    specs = list(builder.team.specs)
+    for agent, rows in shown.items():
+        texts = dict.fromkeys(query_text(table.queries[row].query).strip() for row in rows.tolist())
+        specs[agent] = replace(specs[agent], examples=tuple(texts))
+    team = Team.build(specs, builder.embedder)
+    return replace(team, x=builder.team.x)  # says nothing of examples; graphs of one team share it

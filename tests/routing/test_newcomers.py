@@ -31,6 +31,7 @@ def test_an_agent_that_has_not_joined_is_known_by_its_card_alone(tmp_path) -> No
     assert len(graphs) == len(rows) and set(rows.tolist()) <= set(range(len(table)))
     fits, start = table.score > 0.5, 0
     gone: Counter[str] = Counter()
+    given: set[int] = set()
     for builder, count in seen:
         known = builder.record
         assert known is not None and known.regression is not None
@@ -50,7 +51,15 @@ def test_an_agent_that_has_not_joined_is_known_by_its_card_alone(tmp_path) -> No
         for place in taken:
             flags = graphs[place].suits[:, ESTIMATES_DIM - 1] > 0
             assert [name for name, flag in zip(table.agent_ids, flags, strict=True) if not flag] == missing
+        # The cards of those that are missing show queries of their own, none of which is looked at.
+        owners = np.array(builder.team.specs, dtype=object)[builder.team.owner]
+        for spec, vector in zip(owners, builder.team.examples, strict=True):
+            at = places[vector.tobytes()]
+            assert spec.id in missing and fits[at, table.agent_ids.index(spec.id)]
+            assert at not in rows[taken] and at not in kept
+        given.update(len(spec.examples) for spec in builder.team.specs if spec.id in missing)
         start += len(taken)
     assert start == len(rows)
     assert gone == Counter(dict.fromkeys(table.agent_ids, 1))  # each has been new once
+    assert 5 in given and max(given) > 5  # and as many as there are
     assert all(graph.x["agent"] is graphs[0].x["agent"] for graph in graphs)  # of one team still
