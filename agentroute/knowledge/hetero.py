@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +58,8 @@ class GraphBatch:
     """A disjoint union of graphs.
 
     Args:
-        x: Node features per type. Shapes: ``(nodes, features of the type)``.
+        x: Node features per type; without those of agents that ``team`` has, where they would be repeated.
+            Shapes: ``(nodes, features of the type)``.
         edges: The edges of every type, reverses included and empty ones present.
         suits: Agent features that hold for one query. Shapes: ``(agents, SUITS_DIM)``.
         batch: The graph that each node belongs to, per type, ascending. Shapes: ``(nodes,)``.
@@ -78,6 +79,12 @@ class GraphBatch:
     def size(self) -> int:
         """How many graphs there are."""
         return len(self.batch["query"])
+
+    def whole(self) -> GraphBatch:
+        """Return the same graphs with the features of every node, those that repeat as well."""
+        if "agent" in self.x or self.team is None:
+            return self
+        return replace(self, x={**self.x, "agent": np.tile(self.team, (self.size, 1))})
 
 
 class PackedGraphs:
@@ -203,13 +210,14 @@ class PackedGraphs:
         gave = np.full(int(count["answer"].sum()), -1, dtype=np.int64)
         agent, answer = edges[GAVE].index
         gave[answer] = agent
+        x = {kind: self._take(kind, node[kind]) for kind in ("query", "entity")}
+        x["answer"] = self._take("answer", node["answer"][kept])
+        if not self._one_team:
+            x["agent"] = self._x["agent"][node["agent"]]
+        elif len(rows) == 1:
+            x["agent"] = self._x["agent"]
         return GraphBatch(
-            x={
-                "query": self._take("query", node["query"]),
-                "entity": self._take("entity", node["entity"]),
-                "agent": self._agents(node["agent"], len(rows)),
-                "answer": self._take("answer", node["answer"][kept]),
-            },
+            x=x,
             edges=edges,
             suits=self._suits if len(rows) == len(self) == 1 else self._suits[node["agent"]],
             batch=batch,
@@ -221,12 +229,6 @@ class PackedGraphs:
         # A lone graph keeps its own arrays.
         whole = len(self) == 1 and len(nodes) == len(self._x[kind])
         return self._x[kind] if whole else self._x[kind][nodes]
-
-    def _agents(self, nodes: Indices, rows: int) -> Floats:
-        if not self._one_team:
-            return self._x["agent"][nodes]
-        team = self._x["agent"]
-        return team if rows == 1 else np.broadcast_to(team, (rows, *team.shape)).reshape(-1, team.shape[1])
 
     def _givers(self, rows: Indices, count: Indices) -> tuple[Indices, Indices]:
         """Return the agent behind each answer, and the place in ``rows`` of its graph."""
@@ -263,9 +265,9 @@ def collate(graphs: Sequence[KnowledgeGraph]) -> GraphBatch:
         graphs: At least one graph.
 
     Returns:
-        The union.
+        The union, with the features of every node.
     """
-    return PackedGraphs(graphs).batch()
+    return PackedGraphs(graphs).batch().whole()
 
 
 def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph] | GraphBatch) -> HeteroData:
@@ -276,8 +278,9 @@ def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph] | GraphBatch) ->
 
     Returns:
         Node stores with ``x`` and ``batch``, the agent store with ``suits`` (and ``team``, the rows that
-        repeat, when all graphs have the same agents), the answer store with ``gave``, and one edge store per
-        edge type, reverses and empty ones included, with ``edge_index``, ``edge_weight`` and ``edge_share``.
+        repeat, when all graphs have the same agents; no ``x`` beside it, if the batch has none), the answer
+        store with ``gave``, and one edge store per edge type, reverses and empty ones included, with
+        ``edge_index``, ``edge_weight`` and ``edge_share``.
     """
     import torch  # only training needs it
     from torch_geometric.data import HeteroData
@@ -287,7 +290,9 @@ def to_hetero(graphs: KnowledgeGraph | Sequence[KnowledgeGraph] | GraphBatch) ->
     union = graphs if isinstance(graphs, GraphBatch) else collate(graphs)
     data = HeteroData()
     for kind in NODE_TYPES:
-        data[kind].x = torch.from_numpy(np.ascontiguousarray(union.x[kind]))
+        if kind in union.x:
+            data[kind].x = torch.from_numpy(np.ascontiguousarray(union.x[kind]))
+        data[kind].num_nodes = len(union.batch[kind])
         data[kind].batch = torch.from_numpy(union.batch[kind])
     data["agent"].suits = torch.from_numpy(union.suits)
     if union.team is not None:

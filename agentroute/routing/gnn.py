@@ -22,6 +22,7 @@ from torch_geometric.utils import scatter
 from agentroute.knowledge.build import SUITS_DIM, VOICE, dims
 from agentroute.knowledge.graph import BASE_TYPES, COMPARED, GROWN_TYPES, NODE_TYPES, EdgeType
 from agentroute.knowledge.grow import ANSWER_EXTRA, ANSWER_KINDS
+from agentroute.routing.dropout import Dropout
 
 BASE_NODES = ("query", "entity", "agent")
 
@@ -136,7 +137,7 @@ class RelationalConv(nn.Module):
         self.root = nn.ModuleDict({t: nn.Linear(hidden, hidden) for t in nodes})
         self.relation = nn.ModuleDict({relation_key(e): nn.Linear(hidden, hidden, bias=False) for e in edges})
         self.norm = nn.ModuleDict({t: nn.LayerNorm(hidden) for t in nodes} if norm else {})
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self._edges = edges
 
     def forward(self, h: dict[str, Tensor], ties: dict[EdgeType, Ties]) -> dict[str, Tensor]:
@@ -191,7 +192,7 @@ class RouterGNN(nn.Module):
         self.join = nn.Linear(4 * hidden + BACKING_DIM + 1, hidden)
         self.right = _head(2 * hidden + BACKING_DIM + 1, hidden, drop)
         self.gain = _head(5 * hidden + 2, hidden, 0.0)
-        self.dropout = nn.Dropout(drop)
+        self.dropout = Dropout(drop)
         # How far to believe the agent's mean, and its shifts by task, by neighbours and by words.
         self.belief = nn.Parameter(torch.tensor([1.0, 1.0, 0.1, 0.8]))
         # How far an answer inherits the voices of those tied to it: fully from those that agree.
@@ -206,7 +207,7 @@ class RouterGNN(nn.Module):
         Returns:
             Log-odds per agent node and per answer node.
         """
-        counts = {kind: data[kind].x.shape[0] for kind in NODE_TYPES}
+        counts = {kind: len(data[kind].batch) for kind in NODE_TYPES}
         ties = {
             e: Ties(data[e].edge_index, data[e].edge_weight * data[e].edge_share, counts[e[2]], counts[e[0]])
             for e in (BASE_TYPES if counts["answer"] == 0 else (*BASE_TYPES, *GROWN_TYPES))
@@ -297,7 +298,7 @@ HELD = 1.5
 
 def _head(inputs: int, hidden: int, dropout: float) -> nn.Sequential:
     """Two layers to one number, which starts at zero."""
-    head = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
+    head = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, 1))
     for parameter in head[-1].parameters():
         nn.init.zeros_(parameter)
     return head

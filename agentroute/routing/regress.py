@@ -103,18 +103,18 @@ def fit_regression(examples: Examples, ridge: float) -> Regression:
     aim = torch.from_numpy(np.where(ran, examples.score - examples.mean, 0.0).astype(np.float32))
     solution = torch.zeros(matrix.width, examples.score.shape[1])
     residual = matrix.transposed(aim)
-    direction, size = residual, (residual**2).sum(0)
+    direction, size = residual.clone(), _products(residual, residual)
     enough = size * CLOSE**2
     for _ in range(STEPS):
         if bool((size <= enough).all()):
             break
-        moved = matrix.transposed(there * matrix(direction)) + ridge * direction
+        moved = matrix.transposed(matrix(direction).mul_(there)).add_(direction, alpha=ridge)
         # An agent that is solved already stands still.
-        step = torch.where(size > enough, size / (direction * moved).sum(0).clamp(min=1e-30), 0.0)
-        solution = solution + step * direction
-        residual = residual - step * moved
-        before, size = size, (residual**2).sum(0)
-        direction = residual + (size / before.clamp(min=1e-30)) * direction
+        step = torch.where(size > enough, size / _products(direction, moved).clamp(min=1e-30), 0.0)
+        solution.addcmul_(step, direction)
+        residual.addcmul_(step, moved, value=-1.0)
+        before, size = size, _products(residual, residual)
+        direction.mul_(size / before.clamp(min=1e-30)).add_(residual)
     words, dense, labels, constant = matrix.split(solution.numpy())
     by_task = np.concatenate([TASK * labels, np.zeros_like(constant)])
     return Regression(
@@ -124,6 +124,12 @@ def fit_regression(examples: Examples, ridge: float) -> Regression:
         by_vector=VECTOR * dense,
         by_task=by_task + CONSTANT * constant,
     )
+
+
+def _products(one: Tensor, other: Tensor) -> Tensor:
+    """Return the scalar products of columns. Shapes: ``(rows, n)`` twice to ``(n,)``."""
+    products: Tensor = torch.linalg.vecdot(one, other, dim=0)
+    return products
 
 
 class _Matrix:

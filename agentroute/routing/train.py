@@ -71,6 +71,9 @@ LABEL_ROWS = 4_096
 LABEL_PATIENCE = 160
 """Steps without a better validation loss after which training on utterances ends."""
 
+LABEL_PACE = 3.0
+"""How much larger the steps are on utterances: with labels they go the same way, and no longer step is worse."""
+
 CHOOSING = 4
 """One part in so many of the queries is left out to choose how far words are believed."""
 
@@ -128,6 +131,7 @@ def train(
             call_price=AGENT_PRICE,
             pass_rows=LABEL_ROWS,
             patience=min(config.patience, LABEL_PATIENCE),
+            learning_rate=LABEL_PACE * config.learning_rate,
         )
     _check(table, opened)
     split = split_queries(table.queries, config.seed, held_out)
