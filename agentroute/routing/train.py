@@ -72,7 +72,7 @@ LABEL_PATIENCE = 160
 """Steps without a better validation loss after which training on utterances ends."""
 
 LABEL_PACE = 3.0
-"""How much larger the steps are on utterances: with labels they go the same way, and no longer step is worse."""
+"""How much larger the steps are on utterances: fewer passes, and no worse a loss on CLINC150."""
 
 CHOOSING = 4
 """One part in so many of the queries is left out to choose how far words are believed."""
