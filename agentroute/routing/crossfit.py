@@ -11,7 +11,7 @@ from agentroute.knowledge.build import GraphBuilder, query_text
 from agentroute.knowledge.graph import KnowledgeGraph
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import TrackRecord
-from agentroute.knowledge.terms import Counted, Floats
+from agentroute.knowledge.terms import Counted
 from agentroute.outcomes import OutcomeTable
 from agentroute.outcomes.split import folds
 from agentroute.routing.config import TrainConfig
@@ -43,7 +43,10 @@ MANY = 10_000
 
 
 def remember(
-    table: OutcomeTable, embedder: Embedder, extractor: Extractor, vectors: Floats | None = None
+    table: OutcomeTable,
+    embedder: Embedder,
+    extractor: Extractor,
+    graphs: Sequence[KnowledgeGraph] | None = None,
 ) -> TrackRecord:
     """Return the record of some outcomes, with nothing learned from it yet.
 
@@ -51,21 +54,27 @@ def remember(
         table: The outcomes.
         embedder: Makes the queries' vectors.
         extractor: Finds their entities.
-        vectors: The vectors, where they are at hand. Shapes: ``(queries, dim)``.
+        graphs: Their graphs, where they are at hand: vectors and entities are taken from these.
 
     Returns:
         The record.
     """
     queries = [record.query for record in table.queries]
-    return TrackRecord.build(
-        table.agent_ids,
-        embedder.embed([query_text(query) for query in queries]) if vectors is None else vectors,
-        table.score,
-        [query.task for query in queries],
-        [
+    if graphs is None:
+        vectors = embedder.embed([query_text(query) for query in queries])
+        entities = [
             [*([query.task] if query.task else []), *(e.name for e in extractor.extract(query).entities)]
             for query in queries
-        ],
+        ]
+    else:
+        vectors = np.concatenate([graph.x["query"][:, : embedder.dim] for graph in graphs])
+        entities = [[*graph.names["entity"]] for graph in graphs]
+    return TrackRecord.build(
+        table.agent_ids,
+        vectors,
+        table.score,
+        [query.task for query in queries],
+        entities,
         table.cost_usd,
         table.latency_s,
         table.output_tokens,
@@ -75,7 +84,7 @@ def remember(
 def completed(
     record: TrackRecord,
     table: OutcomeTable,
-    held: Sequence[KnowledgeGraph],
+    graphs: Sequence[KnowledgeGraph],
     builder: GraphBuilder,
     ridge: float,
 ) -> TrackRecord:
@@ -83,17 +92,15 @@ def completed(
 
     Args:
         record: Of the training queries.
-        table: Those, and then the queries of ``held``.
-        held: Graphs of the latter.
+        table: Those, and the queries that settings were chosen on.
+        graphs: The graphs of all.
         builder: What made them.
         ridge: Strength of the pull of the regression on words.
 
     Returns:
         The record of all.
     """
-    dim = builder.embedder.dim
-    vectors = np.concatenate([record.vectors, *(graph.x["query"][:1, :dim] for graph in held)])
-    whole = remember(table, builder.embedder, builder.extractor, vectors)
+    whole = remember(table, builder.embedder, builder.extractor, graphs)
     return replace(whole, voice=record.voice, regression=fit_regression(examples_of(whole, table), ridge))
 
 

@@ -154,8 +154,11 @@ class RelationalConv(nn.Module):
         for edge_type in self._edges:
             if not ties[edge_type].empty:
                 source, _, target = edge_type
-                message = ties[edge_type](h[source])
-                out[target] = out[target] + self.relation[relation_key(edge_type)](message)
+                weigh, total = self.relation[relation_key(edge_type)], ties[edge_type]
+                # Weights and sums may change places; the weights go where there are fewer rows.
+                few = len(h[source]) < len(out[target])
+                message = total(weigh(h[source])) if few else weigh(total(h[source]))
+                out[target] = out[target] + message
         moved = {kind: h[kind] + self.dropout(torch.relu(x)) for kind, x in out.items()}
         return {kind: self.norm[kind](x) for kind, x in moved.items()} if self.norm else moved
 
@@ -217,10 +220,8 @@ class RouterGNN(nn.Module):
         for conv in self.conv:
             h = conv(h, ties)
         suits, of = data["agent"].suits, data["agent"].batch
-        agent, query = h["agent"], h["query"][of]
         known = torch.relu(self.suits(suits))
-        features = torch.cat([agent, query, agent * query, known], dim=1)
-        expected = suits[:, :4] @ self.belief + self.expected(features).squeeze(1)
+        expected = suits[:, :4] @ self.belief + self._expected(h["agent"], h["query"], of, known)
         if counts["answer"] == 0:
             return Scores(expected, expected, expected.new_zeros(0))
 
@@ -282,6 +283,16 @@ class RouterGNN(nn.Module):
         )
         adds = expected.detach() - HELD * (there > 0)[of] + self.gain(features).squeeze(1)
         return Scores(expected, torch.where(torch.isfinite(best)[of], adds, expected), right)
+
+    def _expected(self, agent: Tensor, query: Tensor, of: Tensor, known: Tensor) -> Tensor:
+        """Apply the head to ``[agent, query, agent * query, known]``, a query's part once for all agents."""
+        first, rest = self.expected[0], self.expected[1:]
+        assert isinstance(first, nn.Linear)
+        by_agent, by_query, by_both, by_known = first.weight.chunk(4, dim=1)
+        hidden = (query @ by_query.T + first.bias)[of]
+        hidden = hidden + agent @ by_agent.T + (agent * query[of]) @ by_both.T + known @ by_known.T
+        said: Tensor = rest(hidden)
+        return said.squeeze(1)
 
     def _input(self, data: HeteroData, kind: str) -> Tensor:
         if kind == "agent" and "team" in data["agent"]:

@@ -8,6 +8,7 @@ from torch import nn
 
 from agentroute.knowledge.graph import Floats
 from agentroute.routing.config import TrainConfig
+from agentroute.routing.dropout import Dropout
 from agentroute.routing.losses import single_loss
 from agentroute.routing.seeding import reproducible
 
@@ -30,8 +31,10 @@ def fit_query_only(
     with reproducible(config.seed):
         order = np.random.default_rng(config.seed)
         dim, agents = vectors.shape[1], score.shape[1]
-        model = nn.Sequential(nn.Linear(dim, 96), nn.ReLU(), nn.Dropout(0.3), nn.Linear(96, agents))
-        optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.02)
+        model = nn.Sequential(nn.Linear(dim, 96), nn.ReLU(), Dropout(0.3), nn.Linear(96, agents))
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=0.02, fused=True
+        )
         x, y = torch.from_numpy(vectors), torch.from_numpy(score)
         held_x, held_y = torch.from_numpy(held_vectors), torch.from_numpy(held_score)
         best_loss, kept, since = float("inf"), model.state_dict(), 0

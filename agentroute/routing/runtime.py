@@ -182,7 +182,11 @@ class NumpyGNN:
         for layer in layers:
             update = {kind: self._linear(f"{layer}.root.{kind}", x) for kind, x in h.items()}
             for source, target, key, sums in ties:
-                update[target] += product(sums(h[source]), self._w[f"{layer}.relation.{key}.weight"])
+                weight = self._w[f"{layer}.relation.{key}.weight"]
+                few = h[source].shape[1] < h[target].shape[1]
+                update[target] += (
+                    sums(product(h[source], weight)) if few else product(sums(h[source]), weight)
+                )
             h = {kind: x + np.maximum(update[kind], 0.0) for kind, x in h.items()}
             if layers is self._grown:
                 h = {kind: self._norm(f"{layer}.norm.{kind}", x) for kind, x in h.items()}

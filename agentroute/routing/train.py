@@ -65,10 +65,10 @@ SMALL = 3_000
 LABEL_WEIGHT = 1.0
 """Weight of the ranking loss where scores are labels."""
 
-LABEL_ROWS = 4_096
+LABEL_ROWS = 8_192
 """Utterances in one pass. Their graphs have a hundred agents each, and few passes are enough."""
 
-LABEL_PATIENCE = 160
+LABEL_PATIENCE = 128
 """Steps without a better validation loss after which training on utterances ends."""
 
 LABEL_PACE = 3.0
@@ -122,6 +122,7 @@ def train(
     sparse = table.sparse_agents(config.sparse_share)
     # A pair that was recorded several times is several samples; all runs of a query go to the same part.
     table = opened.table(each_run=True).without((*without, *sparse))
+    rate = config.learning_rate
     if opened.labelled:
         table = table.take(_still_labelled(table))
         config = replace(
@@ -164,7 +165,8 @@ def train(
     builder = GraphBuilder(
         Team.build(table.agents, encoder), encoder, finder, record, read_answers=config.answer_vectors
     )
-    graphs = grow_all(builder, cross_fitted(builder, learned, examples, config.seed, ridge), learned)
+    bare = cross_fitted(builder, learned, examples, config.seed, ridge)
+    graphs = grow_all(builder, bare, learned)
     gnn_config = GNNConfig(embedding=encoder.dim, **dict(config.network))
     if small:
         judged = learned
@@ -172,7 +174,9 @@ def train(
         fitted, growth = fit_in_parts(PackedGraphs(graphs), learned, gnn_config, config, tell, unfinished)
     else:
         judged = table.take(split.validation)
-        held = grow_all(builder, build_all(builder, judged), judged)
+        others = build_all(builder, judged)
+        held = grow_all(builder, others, judged)
+        bare += others
         if opened.labelled:
             more, rows_of = left_out(builder, learned, examples, config.seed, ridge, build_all)
             graphs, learned_score = [*graphs, *more], np.concatenate([learned.score, learned.score[rows_of]])
@@ -186,7 +190,7 @@ def train(
         )
         growth = Growth(NumpyGNN(fitted.weights), PackedGraphs(held))
         graphs = held
-    baseline = _fit_baseline(record, table, split, rows, encoder, config)
+    baseline = _fit_baseline(record, table, split, rows, encoder, replace(config, learning_rate=rate))
     manifest: dict[str, Any] = {
         "version": f"{opened.path.resolve().name}-{config.seed}",
         "embedder_name": embedder if isinstance(embedder, str) else None,
@@ -240,7 +244,7 @@ def train(
     if not small:
         # The settings are chosen: from here on the queries that chose them are experience like all others.
         known = table.take(np.concatenate([split.train, split.validation]))
-        router.record = completed(record, known, graphs, builder, ridge)
+        router.record = completed(record, known, bare, builder, ridge)
         manifest["record_ids"] = [row.query.id for row in known.queries]
     router.manifest = {**manifest, "seconds": round(time.monotonic() - started, 1)}
     if out is not None:
