@@ -2,8 +2,7 @@
 
 The order is: split, remember the training part, learn corrections to that memory, then let validation
 choose how far to trust them and whom to ask. The test part is left alone; the router file remembers which
-queries it
-holds.
+queries it holds.
 """
 
 from __future__ import annotations
@@ -14,68 +13,36 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from agentroute.errors import InputError, OutcomeError
-from agentroute.knowledge.build import GraphBuilder, query_text
+from agentroute.errors import InputError
+from agentroute.knowledge.build import query_text
 from agentroute.knowledge.embed import make_embedder
-from agentroute.knowledge.extract import RuleExtractor
-from agentroute.knowledge.graph import Floats, Indices
+from agentroute.knowledge.graph import Floats, KnowledgeGraph
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.minilm import MiniLMEmbedder
-from agentroute.knowledge.record import TrackRecord
-from agentroute.knowledge.team import Team
-from agentroute.outcomes import OOS, OutcomeFolder, OutcomeTable
-from agentroute.outcomes.split import Split, folds, split_queries
+from agentroute.outcomes import OutcomeFolder
 from agentroute.routing.calibration import Calibration
 from agentroute.routing.choose import Setting, best
 from agentroute.routing.config import TrainConfig
-from agentroute.routing.crossfit import (
-    build_all,
-    completed,
-    cross_fitted,
-    examples_of,
-    fit_in_parts,
-    remember,
-)
-from agentroute.routing.fit import Progress, fit
+from agentroute.routing.crossfit import fit_in_parts
+from agentroute.routing.fit import Fitted, Progress, fit
 from agentroute.routing.gnn import GNNConfig
-from agentroute.routing.growth import Growth, grow_all
-from agentroute.routing.newcomers import left_out
-from agentroute.routing.policy import Mask, TopK
+from agentroute.routing.growth import Growth
+from agentroute.routing.lesson import Lesson
+from agentroute.routing.memory import Memory
+from agentroute.routing.policy import TopK
 from agentroute.routing.query_only import fit_query_only
-from agentroute.routing.regress import choose_ridge, fit_regression
-from agentroute.routing.replay import answer_groups
 from agentroute.routing.router import GraphRouter
 from agentroute.routing.router_file import ENCODER_FOLDER
 from agentroute.routing.runtime import NumpyGNN
-from agentroute.routing.sets import AGENT_PRICE, set_settings
+from agentroute.routing.sets import set_settings
 from agentroute.routing.trial import Trial
 from agentroute.routing.unfinished import Unfinished
 from agentroute.routing.views import views_of
-from agentroute.routing.voices import fit_voices
 from agentroute.types import Embedder, Extractor
-
-SMALL = 3_000
-"""Queries below which none are set aside for validation; see ``fit_in_parts``."""
-
-
-LABEL_WEIGHT = 1.0
-"""Weight of the ranking loss where scores are labels."""
-
-LABEL_ROWS = 8_192
-"""Utterances in one pass. Their graphs have a hundred agents each, and few passes are enough."""
-
-LABEL_PATIENCE = 128
-"""Steps without a better validation loss after which training on utterances ends."""
-
-LABEL_PACE = 3.0
-"""How much larger the steps are on utterances: fewer passes, and no worse a loss on CLINC150."""
-
-CHOOSING = 4
-"""One part in so many of the queries is left out to choose how far words are believed."""
 
 
 def train(
@@ -118,135 +85,39 @@ def train(
     started = time.monotonic()
     tell = progress or (lambda what, done, total: None)
     opened = folder if isinstance(folder, OutcomeFolder) else OutcomeFolder.open(Path(folder))
-    table = opened.table().without(tuple(without))
-    sparse = table.sparse_agents(config.sparse_share)
-    # A pair that was recorded several times is several samples; all runs of a query go to the same part.
-    table = opened.table(each_run=True).without((*without, *sparse))
-    rate = config.learning_rate
-    if opened.labelled:
-        table = table.take(_still_labelled(table))
-        config = replace(
-            config,
-            labels=True,
-            listwise=LABEL_WEIGHT,
-            call_price=AGENT_PRICE,
-            pass_rows=LABEL_ROWS,
-            patience=min(config.patience, LABEL_PATIENCE),
-            learning_rate=LABEL_PACE * config.learning_rate,
-        )
-    _check(table, opened)
-    split = split_queries(table.queries, config.seed, held_out)
-    if opened.labelled:
-        table, split, unheard = _without_newcomers(table, split)
-        sparse = (*sparse, *unheard)
-    _check(table, opened, split)
-    if shuffle_labels:
-        table = _shuffled(table, split, config.seed)
+    lesson = Lesson.read(opened, config, without=without, held_out=held_out, shuffled=shuffle_labels)
     if tune_encoder:
-        encoder: Embedder = _tuned(opened, table, split, embedder, out, config, tell)
+        encoder: Embedder = _tuned(lesson, embedder, out, tell)
     else:
         encoder = make_embedder(embedder) if isinstance(embedder, str) else embedder
-    finder = extractor or RuleExtractor()
     unfinished = Unfinished(None if out is None else Path(out))
-
     tell("reading queries", 0, 1)
-    small = len(split.train) + len(split.validation) < SMALL
-    # A small folder cannot spare a validation part: all of it trains, and each part is judged by a network
-    # that has not seen it.
-    rows = np.sort(np.concatenate([split.train, split.validation])) if small else split.train
-    learned = table.take(rows)
-    groups = answer_groups(learned)
-    record = remember(learned, encoder, finder)
-    examples = examples_of(record, learned)
-    ridge = choose_ridge(examples, folds(learned.queries, config.seed, CHOOSING)[0])
-    record = replace(record, regression=fit_regression(examples, ridge))
-    if table.has_answers:
-        record = replace(record, voice=fit_voices(groups, learned.score, config))
-    builder = GraphBuilder(
-        Team.build(table.agents, encoder), encoder, finder, record, read_answers=config.answer_vectors
-    )
-    bare = cross_fitted(builder, learned, examples, config.seed, ridge)
-    graphs = grow_all(builder, bare, learned)
-    gnn_config = GNNConfig(embedding=encoder.dim, **dict(config.network))
-    if small:
-        judged = learned
-        tell("reading queries", 1, 1)
-        fitted, growth = fit_in_parts(PackedGraphs(graphs), learned, gnn_config, config, tell, unfinished)
-    else:
-        judged = table.take(split.validation)
-        others = build_all(builder, judged)
-        held = grow_all(builder, others, judged)
-        bare += others
-        if opened.labelled:
-            more, rows_of = left_out(builder, learned, examples, config.seed, ridge, build_all)
-            graphs, learned_score = [*graphs, *more], np.concatenate([learned.score, learned.score[rows_of]])
-        else:
-            learned_score = learned.score
-        tell("reading queries", 1, 1)
-        score = np.concatenate([learned_score, judged.score])
-        train_rows, held_rows = np.split(np.arange(len(score)), [len(graphs)])
-        fitted = fit(
-            PackedGraphs([*graphs, *held]), score, train_rows, held_rows, gnn_config, config, tell, unfinished
-        )
-        growth = Growth(NumpyGNN(fitted.weights), PackedGraphs(held))
-        graphs = held
-    baseline = _fit_baseline(record, table, split, rows, encoder, replace(config, learning_rate=rate))
-    manifest: dict[str, Any] = {
-        "version": f"{opened.path.resolve().name}-{config.seed}",
-        "embedder_name": embedder if isinstance(embedder, str) else None,
-        "gnn": asdict(gnn_config),
-        "train": asdict(config),
-        "data": opened.path.resolve().name,
-        "registry_hash": builder.team.hash,
-        "queries": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-        "validation_ids": [*dict.fromkeys(table.queries[i].query.id for i in split.validation)],
-        "test_ids": [*dict.fromkeys(table.queries[i].query.id for i in split.test)],
-        "record_ids": [row.query.id for row in learned.queries],
-        "without": [*without],
-        "sparse": [*sparse],
-        "losses": fitted.losses,
-    }
+    memory = Memory.of(lesson, encoder, extractor)
+    taught = _teach(memory, tell, unfinished)
     unset = Setting(policy=TopK(), calibration=Calibration(), score=0.0, calls=1.0, cost_usd=None)
     router = GraphRouter(
         embedder=encoder,
-        extractor=finder,
-        record=record,
-        weights=fitted.weights,
+        extractor=memory.builder.extractor,
+        record=memory.record,
+        weights=taught.fitted.weights,
         tried=(unset,),
         setting=unset,
-        baseline=baseline,
-        manifest=manifest,
+        baseline=_fit_baseline(memory, config.learning_rate),
+        manifest={
+            **_told(lesson),
+            "embedder_name": embedder if isinstance(embedder, str) else None,
+            "gnn": asdict(taught.shape),
+            "registry_hash": memory.builder.team.hash,
+            "losses": taught.fitted.losses,
+        },
     )
     tell("choosing a policy", 0, 1)
-    views = views_of(np.stack([graph.suits for graph in graphs]), growth.expected)
-    cost = router.cost(table.agents)
-    if opened.labelled:
-        router.tried = set_settings(views, judged)
-    else:
-        trial = Trial(
-            views=views,
-            cost=cost,
-            judged=judged,
-            growth=growth if table.has_answers else None,
-            learned=learned,
-            groups=groups,
-            voice=record.voice,
-            mean=record.mean,
-            seed=config.seed,
-        )
-        router.tried = trial.settings()
-        if not shuffle_labels:  # the control is not asked what its levels bring
-            router.one_level = trial.at_one_level(router.tried[0].cost_usd)
+    router = _chosen(router, memory, taught, control=shuffle_labels)
     tell("choosing a policy", 1, 1)
-    chosen = best(router.tried, config.call_price)
-    assert chosen is not None  # without bounds every setting qualifies
-    router = router.using(chosen)
-    if not small:
+    if not lesson.small:
         # The settings are chosen: from here on the queries that chose them are experience like all others.
-        known = table.take(np.concatenate([split.train, split.validation]))
-        router.record = completed(record, known, bare, builder, ridge)
-        manifest["record_ids"] = [row.query.id for row in known.queries]
-    router.manifest = {**manifest, "seconds": round(time.monotonic() - started, 1)}
+        router.record = memory.completed(taught.known)
+    router.manifest = {**router.manifest, "seconds": round(time.monotonic() - started, 1)}
     if out is not None:
         if isinstance(encoder, MiniLMEmbedder) and tune_encoder:
             encoder.bundle(Path(out) / ENCODER_FOLDER)
@@ -256,42 +127,97 @@ def train(
     return router
 
 
-def _still_labelled(table: OutcomeTable) -> Mask:
-    """Return which utterances say something: of agents that are here, or that none fits.
+class _Taught(NamedTuple):
+    """What the network learned, and how it sees queries that it was not trained on.
 
-    Without its agent an utterance would look like one that none fits.
+    Args:
+        fitted: Its weights.
+        shape: Its shape.
+        judged: Graphs of the queries that settings are chosen on.
+        growth: What is said of these by a network that has not seen them.
+        known: Graphs of the queries in ``Lesson.known``; of a small folder, of those that it learned from.
     """
-    here = np.asarray(np.nan_to_num(table.score).any(axis=1))
-    nobody = np.array([row.meta.get("labels") == [OOS] for row in table.queries], dtype=bool)
-    return np.asarray(here | nobody)
+
+    fitted: Fitted
+    shape: GNNConfig
+    judged: list[KnowledgeGraph]
+    growth: Growth
+    known: list[KnowledgeGraph]
 
 
-def _without_newcomers(table: OutcomeTable, split: Split) -> tuple[OutcomeTable, Split, tuple[str, ...]]:
-    """Leave out agents that no training utterance fits, and the utterances to choose on that only they fit.
+def _teach(memory: Memory, tell: Progress, unfinished: Unfinished) -> _Taught:
+    """Train the network, on all queries of a small folder, and on the training part of others."""
+    lesson, config = memory.lesson, memory.lesson.config
+    shape = GNNConfig(embedding=memory.builder.embedder.dim, **dict(config.network))
+    graphs = memory.graphs()
+    if lesson.small:
+        tell("reading queries", 1, 1)
+        fitted, growth = fit_in_parts(PackedGraphs(graphs), lesson.learned, shape, config, tell, unfinished)
+        return _Taught(fitted, shape, graphs, growth, graphs)
+    held = memory.held()
+    shown, score = graphs, lesson.learned.score
+    if lesson.opened.labelled:
+        more, rows = memory.newcomers()
+        shown, score = [*graphs, *more], np.concatenate([score, score[rows]])
+    tell("reading queries", 1, 1)
+    packed, score = PackedGraphs([*shown, *held]), np.concatenate([score, lesson.judged.score])
+    train_rows, held_rows = np.split(np.arange(len(score)), [len(shown)])
+    fitted = fit(packed, score, train_rows, held_rows, shape, config, tell, unfinished)
+    growth = Growth(NumpyGNN(fitted.weights), PackedGraphs(held))
+    return _Taught(fitted, shape, held, growth, [*graphs, *held])
 
-    They are not bad at everything: they are newcomers, known by their cards.
-    """
-    heard = np.asarray((np.nan_to_num(table.score[split.train]) > 0).any(axis=0))
-    unheard = tuple(agent for agent, known in zip(table.agent_ids, heard, strict=True) if not known)
-    table = table.without(unheard)
-    kept = _still_labelled(table)[split.validation]
-    return table, replace(split, validation=split.validation[kept]), unheard
+
+def _chosen(router: GraphRouter, memory: Memory, taught: _Taught, control: bool) -> GraphRouter:
+    """Try settings on the queries that are there for it, and return the router with the best of them."""
+    lesson, growth = memory.lesson, taught.growth
+    views = views_of(np.stack([graph.suits for graph in taught.judged]), growth.expected)
+    if lesson.opened.labelled:
+        router.tried = set_settings(views, lesson.judged)
+    else:
+        trial = Trial(
+            views=views,
+            cost=router.cost(lesson.table.agents),
+            judged=lesson.judged,
+            growth=growth if lesson.table.has_answers else None,
+            learned=lesson.learned,
+            groups=memory.groups,
+            voice=memory.record.voice,
+            mean=memory.record.mean,
+            seed=lesson.config.seed,
+        )
+        router.tried = trial.settings()
+        if not control:  # the control is not asked what its levels bring
+            router.one_level = trial.at_one_level(router.tried[0].cost_usd)
+    chosen = best(router.tried, lesson.config.call_price)
+    assert chosen is not None  # without bounds every setting qualifies
+    return router.using(chosen)
+
+
+def _told(lesson: Lesson) -> dict[str, Any]:
+    """Return what the router file says of the data."""
+    table, split, name = lesson.table, lesson.split, lesson.opened.path.resolve().name
+    recorded = lesson.rows if lesson.small else lesson.known
+    return {
+        "version": f"{name}-{lesson.config.seed}",
+        "train": asdict(lesson.config),
+        "data": name,
+        "queries": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "validation_ids": [*dict.fromkeys(table.queries[i].query.id for i in split.validation)],
+        "test_ids": [*dict.fromkeys(table.queries[i].query.id for i in split.test)],
+        "record_ids": [table.queries[i].query.id for i in recorded],
+        "without": [*lesson.without],
+        "sparse": [*lesson.sparse],
+    }
 
 
 def _tuned(
-    opened: OutcomeFolder,
-    table: OutcomeTable,
-    split: Split,
-    embedder: str | Embedder,
-    out: str | os.PathLike[str] | None,
-    config: TrainConfig,
-    tell: Progress,
+    lesson: Lesson, embedder: str | Embedder, out: str | os.PathLike[str] | None, tell: Progress
 ) -> MiniLMEmbedder:
     """Fine-tune the encoder on the training part, into the folder that the router is saved in."""
-    if not opened.labelled:
+    if not lesson.opened.labelled:
         raise InputError(
-            f"{opened.path} holds outcomes: an encoder is tuned on utterances that say which agents fit; "
-            "train without tuning it"
+            f"{lesson.opened.path} holds outcomes: an encoder is tuned on utterances that say which agents "
+            "fit; train without tuning it"
         )
     if embedder != "minilm":
         raise InputError(f"the embedder is {embedder}; only minilm can be tuned")
@@ -299,13 +225,13 @@ def _tuned(
         raise InputError("a tuned encoder is saved beside the router; say where with out=FOLDER")
     from agentroute.knowledge.tune import tune_encoder
 
-    rows = split.train
+    some = lesson.table.take(lesson.split.train)
     return tune_encoder(
-        [query_text(table.queries[row].query) for row in rows.tolist()],
-        np.asarray(np.nan_to_num(table.score[rows]) > 0.5),
-        [spec.card for spec in table.agents],
+        [query_text(row.query) for row in some.queries],
+        np.asarray(np.nan_to_num(some.score) > 0.5),
+        [spec.card for spec in some.agents],
         _fresh_encoder(out),
-        seed=config.seed,
+        seed=lesson.config.seed,
         tell=tell,
     )
 
@@ -315,37 +241,16 @@ def _fresh_encoder(out: str | os.PathLike[str]) -> Path:
     return Path(out) / f"{ENCODER_FOLDER}.new"
 
 
-def _fit_baseline(
-    record: TrackRecord,
-    table: OutcomeTable,
-    split: Split,
-    rows: Indices,
-    embedder: Embedder,
-    config: TrainConfig,
-) -> dict[str, Floats]:
+def _fit_baseline(memory: Memory, rate: float) -> dict[str, Floats]:
     """Train the query-only network on the training part, with validation to end it."""
-    learned, held = split.train, split.validation
+    table, split, rows = memory.lesson.table, memory.lesson.split, memory.lesson.rows
     known = np.full(len(table), -1, np.int64)
     known[rows] = np.arange(len(rows))
-    texts = [query_text(table.queries[row].query) for row in held.tolist()]
+    texts = [query_text(table.queries[row].query) for row in split.validation.tolist()]
     return fit_query_only(
-        record.vectors[known[learned]], table.score[learned], embedder.embed(texts), table.score[held], config
+        memory.record.vectors[known[split.train]],
+        table.score[split.train],
+        memory.builder.embedder.embed(texts),
+        table.score[split.validation],
+        replace(memory.lesson.config, learning_rate=rate),
     )
-
-
-def _shuffled(table: OutcomeTable, split: Split, seed: int) -> OutcomeTable:
-    """Give every training query another's scores; what was answered stays, so that nothing fits any more."""
-    rows = np.arange(len(table.queries))
-    kept = np.concatenate([split.train, split.validation])
-    rows[kept] = np.random.default_rng(seed).permutation(kept)
-    return replace(table, score=table.score[rows])
-
-
-def _check(table: OutcomeTable, opened: OutcomeFolder, split: Split | None = None) -> None:
-    if len(table.agents) < 1:
-        few = f"{opened.path}: no agent ran on half of the queries; collect more outcomes first"
-        raise OutcomeError("\n".join((few, *opened.problems)))
-    if len(table.queries) < 20:
-        raise OutcomeError(f"{opened.path}: {len(table.queries)} queries; training needs at least 20")
-    if split is not None and min(len(split.train), len(split.validation)) < 1:
-        raise OutcomeError(f"{opened.path}: {len(table.queries)} queries are too few to split; collect more")

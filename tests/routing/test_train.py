@@ -18,7 +18,7 @@ from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryReco
 from agentroute.outcomes.split import folds
 from agentroute.registry import AgentRegistry
 from agentroute.routing import crossfit
-from agentroute.routing import train as training
+from agentroute.routing import lesson as lessons
 from agentroute.routing.choose import ROUNDS
 from agentroute.routing.config import TrainConfig
 from agentroute.routing.router import GraphRouter
@@ -55,7 +55,7 @@ def first(small):
 def way(request, monkeypatch):
     """Small folders are judged part by part; for a large one validation queries are set aside."""
     if request.param == "at once":
-        monkeypatch.setattr(training, "SMALL", 0)
+        monkeypatch.setattr(lessons, "SMALL", 0)
     return request.param
 
 
