@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from copy import copy
 from typing import Self
 
 import numpy as np
 
-from agentroute.answers import group_equal
 from agentroute.errors import InputError, QueryError
 from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.graph import Floats, KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
+from agentroute.routing.choice import Choice, agreement
 from agentroute.routing.choose import ROUNDS
 from agentroute.routing.growth import BATCH
-from agentroute.routing.policy import Mask, Policy, Table, View
+from agentroute.routing.policy import Policy, Table, View
 from agentroute.types import (
     THINKING_TOKENS,
     AgentSpec,
@@ -26,7 +26,6 @@ from agentroute.types import (
     Extractor,
     Limits,
     Query,
-    Ranked,
     RoutingDecision,
 )
 
@@ -215,55 +214,14 @@ class DecidingRouter(ABC):
             free=free[None],
             asked=asked[None],
             spoke=spoke[None],
-            agree=_agreement([answer.text for answer in answers if answer.status == "ok"]),
+            agree=agreement([answer.text for answer in answers if answer.status == "ok"]),
             gain=None if gain is None else gain[None],
             right=None if right is None else np.where(spoke, right, -1.0)[None],
         )
-        wanted = np.zeros_like(asked)
-        if free.any():
-            wanted = self.policy.wave(view)[0] & free
-        chosen = _best(wanted, logits, limits.max_agents)
-        stop = bool(spoke.any()) and not chosen.any()
-        # Whoever is free and could be asked is not, with no answer at hand: then nobody fits.
-        refused = bool(free.any()) and not wanted.any() and not stop
-        judged = right if stop and self.policy.judged else None
-        if judged is not None:
-            chosen, weights = spoke, _judged_weights(judged, answers, place)
-        else:
-            chosen = spoke if stop else chosen
-            weights = self.policy.weights(logits[None], chosen[None])[0]
-        confidence = None if judged is None else float(judged[spoke].max())
-        chance = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
-        # What a selection is expected to score, or, once it is enough, what the answer held is.
-        expected = float(weights @ chance) if confidence is None else confidence
-        worth = chance if gain is None or not spoke.any() else gain
-        order = np.argsort(-worth, kind="stable").tolist()
-        ids = [spec.id for spec in agents]
-        prices = [None if np.isnan(c) else float(c) for c in cost]
-        spent = [prices[i] for i in order if chosen[i]]
+        choice = Choice.of(self.policy, view, answers, most=limits.max_agents, dear=dear, over=over)
         return RoutingDecision(
-            ranking=tuple(
-                Ranked(
-                    agent=ids[i],
-                    score=float(worth[i]),
-                    cost_usd=prices[i],
-                    reason=_place(
-                        asked[i], chosen[i], dear[i], refused, gain is not None and bool(spoke.any())
-                    ),
-                )
-                for i in order
-            ),
-            selected=tuple((ids[i], float(weights[i])) for i in order if chosen[i]),
-            expected_score=expected if chosen.any() else None,
-            expected_cost_usd=None if None in spent else sum(price for price in spent if price is not None),
-            coverage=float(self.policy.weights(logits[None], asked[None])[0][spoke].sum())
-            if asked.any()
-            else 1.0,
-            stop=stop,
-            abstained=not chosen.any(),
-            confidence=confidence,
-            assured=None if confidence is None or self.sure_from is None else confidence >= self.sure_from,
-            reason=self._why(view, stop, chosen, asked, over, self.policy.remark(view, wanted[None])),
+            **choice.told(),
+            assured=choice.surer_than(self.sure_from),
             round=round,
             router_version=self.version,
             registry_hash=builder.team.hash,
@@ -285,69 +243,6 @@ class DecidingRouter(ABC):
             ``(agents,)`` each.
         """
         return self.logits(builder.build([query]))[0], None, None
-
-    def _why(self, view: View, stop: bool, chosen: Mask, asked: Mask, over: bool, remark: str | None) -> str:
-        if view.right is not None and view.spoke.any():
-            held = f"the best answer so far is right with a chance of {view.held[0]:.2f}"
-            if not stop:
-                return f"{held}, and asking on is worth its price"
-            left = "the rounds are over" if over else "nobody who is left is worth asking"
-            return f"{held}; {'everybody was asked' if asked.all() else left}"
-        if stop:
-            return "there is an answer, and this policy asks for no more"
-        if chosen.any():
-            return (
-                "nobody has answered yet, so others are asked" if asked.any() else remark or "the first round"
-            )
-        if over:
-            return "nobody has answered, and this router's rounds are over"
-        if remark:
-            return remark
-        return "everybody was asked" if asked.all() else "nobody who is left fits the budget"
-
-
-def _place(asked: bool, chosen: bool, dear: bool, refused: bool, growing: bool) -> str:
-    if asked:
-        return "asked before"
-    if chosen:
-        return "selected"
-    if dear:
-        return "costs more than is left"
-    return "does not fit" if refused else "would add less" if growing else "others score higher"
-
-
-def _agreement(texts: Sequence[str]) -> Table:
-    """Return the share of the answers that say what most of them say. Shapes: ``(1,)``."""
-    groups = np.array([group for group in group_equal(list(texts)) if group >= 0], dtype=np.int64)
-    return np.array([np.bincount(groups).max() / len(groups) if len(groups) else 0.0])
-
-
-def _judged_weights(right: Table, answers: Sequence[Answer], place: Mapping[str, int]) -> Table:
-    """Turn chances of being right into voting weights by which the best answer wins.
-
-    Answers that say the same share what the best of them has; otherwise three poor answers that agree would
-    outvote a good one, though the network has counted their agreement already.
-    """
-    spoken = [answer for answer in answers if answer.status == "ok"]
-    columns = [place[answer.agent] for answer in spoken]
-    groups = np.array(group_equal([answer.text for answer in spoken]), dtype=np.int64)
-    chance = np.maximum(right[columns], 1e-9)
-    same = groups[:, None] == groups[None, :]
-    # Within a group the weights are steep, so that the best wording is the one that is quoted.
-    steep = chance**4
-    weight = np.where(same, chance[None, :], 0.0).max(axis=1) * steep / (same @ steep)
-    weights = np.zeros(len(right))
-    weights[columns] = weight / weight.sum()
-    return weights
-
-
-def _best(chosen: Mask, logits: Floats, most: int) -> Mask:
-    """Keep the best ``most`` of a selection."""
-    if chosen.sum() <= most:
-        return chosen
-    kept = np.zeros_like(chosen)
-    kept[np.argsort(np.where(chosen, -logits, np.inf), kind="stable")[:most]] = True
-    return kept
 
 
 def _card_cost(spec: AgentSpec) -> float:
