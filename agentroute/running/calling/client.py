@@ -295,11 +295,9 @@ def _account(model: str, base: str | None, env: str | None) -> Account:
 
 
 def _import_door() -> ModuleType:
-    """Import litellm quietly: no price list from the network, no ``.env`` file, no warnings of its own."""
+    """Import litellm, without warnings of its own."""
     with _importing, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
         from agentroute.running.calling import door
 
         return door

@@ -13,6 +13,10 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, cast
 
+# Before litellm is imported: it would fetch a price list from the network, and read a ``.env`` file.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
+
 import httpx
 import litellm
 from litellm.exceptions import BadRequestError
