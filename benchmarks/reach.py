@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,114 +49,95 @@ TASKS = 60
 UNITS = (0.0, *np.geomspace(0.005, 0.6, 40).tolist())
 """What the mean price of the highest rung counts, in points of score (0 to 1): all are tried."""
 
-HOPES = (0.0, 0.3, 0.6)
-"""Share of what a higher rung adds that a lower one may still get by going on: all are tried."""
+Guess = Callable[[int, Floats], Floats]
+"""Says of steps, from what shows once so many answers are there, what is to be learned: a number or several."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Foreseen:
-    """What the learners say of steps that they did not see, in points of score (0 to 1).
-
-    Args:
-        before: What each lower rung is above the highest, before anything is asked. Shapes: ``(steps, rungs -
-            1)``.
-        after: What each higher rung is above the lowest, with its answer there. Shapes: the same.
-        last: What the highest is above the middle one, with two answers there. Shapes: ``(steps,)``.
-    """
-
-    before: Floats
-    after: Floats
-    last: Floats
-
-
-def foresee(ladder: Ladder, price: Floats, seed: int) -> Foreseen:
-    """Learn from some parts of the steps, and say of each other part what is to be gained."""
-    texts, score, top = [view.text for view in ladder.views], ladder.score, len(ladder.rungs) - 1
+def looks(ladder: Ladder, price: Floats, seed: int) -> list[Floats]:
+    """Put into numbers what shows of steps: before any answer, after the lowest rung's, after the next one's."""
+    texts, top = [view.text for view in ladder.views], len(ladder.rungs) - 1
     words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(texts)
     vectors = make_embedder("minilm").embed(texts)
     width = min(WIDTH, len(texts) // 8)
     tasks = sorted({view.task for view in ladder.views if view.task})
     kinds = [[float(view.task == task) for task in tasks] for view in ladder.views]
-    step = np.hstack(
-        [
-            np.array([step_signs(view) for view in ladder.views]),
-            *(TruncatedSVD(width, random_state=seed).fit_transform(part) for part in (words, vectors)),
-            np.array(kinds if len(tasks) <= TASKS else [[]] * len(texts)).reshape(len(texts), -1),
-        ]
-    )
-    said = [
-        np.hstack(
-            [
-                [
-                    reply_signs(row[rung], view)
-                    for row, view in zip(ladder.replies, ladder.views, strict=True)
-                ],
-                price[:, [rung]],
-            ]
-        )
-        for rung in range(top)
+    parts = [
+        np.array([step_signs(view) for view in ladder.views]),
+        *(TruncatedSVD(width, random_state=seed).fit_transform(part) for part in (words, vectors)),
+        np.array(kinds if len(tasks) <= TASKS else [[]] * len(texts)).reshape(len(texts), -1),
     ]
-    first = np.hstack([step, said[0]])
-    before = [crossed(step, score[:, rung] - score[:, top], seed) for rung in range(top)]
-    after = [crossed(first, score[:, rung] - score[:, 0], seed) for rung in range(1, top + 1)]
-    last = np.zeros(len(texts))
-    if top > 1:
-        pairs = np.array([pair_signs(row[0], row[1]) for row in ladder.replies])
-        last = crossed(np.hstack([first, said[1], pairs]), score[:, top] - score[:, 1], seed)
-    return Foreseen(before=np.stack(before, axis=1), after=np.stack(after, axis=1), last=last)
+    found = [np.hstack(parts)]
+    for rung in range(top):
+        both = zip(ladder.replies, ladder.views, strict=True)
+        parts += [np.array([reply_signs(row[rung], view) for row, view in both]), price[:, [rung]]]
+        if rung:
+            parts.append(np.array([pair_signs(row[rung - 1], row[rung]) for row in ladder.replies]))
+        found.append(np.hstack(parts))
+    return found
 
 
 def crossed(signs: Floats, aim: Floats, seed: int) -> Floats:
-    """Guess each step's aim from the other parts: the mean of two kinds of trees."""
-    guess = np.zeros(len(aim))
+    """Guess what is to be learned of each step from the other parts: the mean of two kinds of trees.
+
+    Boosting learns one number at a time, and is left out where there are several.
+    """
+    guess = np.zeros(aim.shape)
     for known, asked in KFold(5, shuffle=True, random_state=seed).split(signs):
-        learners = (
-            HistGradientBoostingRegressor(
-                max_iter=100,
-                learning_rate=0.05,
-                max_leaf_nodes=8,
-                min_samples_leaf=10,
-                l2_regularization=5.0,
-                random_state=seed,
-            ),
-            ExtraTreesRegressor(250, min_samples_leaf=4, max_features=0.4, random_state=seed),
-        )
+        learners: list[Any] = [
+            ExtraTreesRegressor(250, min_samples_leaf=4, max_features=0.4, random_state=seed)
+        ]
+        if aim.ndim == 1:
+            boosting = HistGradientBoostingRegressor(
+                max_iter=100, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=10, random_state=seed
+            )
+            learners.append(boosting)
         for learner in learners:
             guess[asked] += learner.fit(signs[known], aim[known]).predict(signs[asked]) / len(learners)
     return guess
 
 
-def walked(seen: Foreseen, score: Floats, price: Floats, unit: float, hope: float) -> tuple[float, float]:
-    """Go by what is foreseen: begin with a rung, look at what the lowest said, and once more.
+def walked(score: Floats, price: Floats, units: Floats, guess: Guess) -> list[tuple[float, float]]:
+    """Go by guesses: begin with any rung; from the lowest go on, or up at once, while that is worth its price.
+
+    What going on is worth is found backwards, from what came of it.
 
     Args:
-        seen: What is foreseen.
         score: Shapes: ``(steps, rungs)``.
         price: In means of the highest rung. Shapes: the same.
-        unit: What one counts, in points of score (0 to 1).
-        hope: Share of what the highest adds that the lowest may still get by going on.
+        units: What one counts, in points of score (0 to 1).
+        guess: Cross-fitted learners.
 
     Returns:
-        The share of the price that was saved, and the score lost (0 to 1).
+        For each unit the share of the price that was saved, and the score lost (0 to 1).
     """
-    rows, top, usual = np.arange(len(score)), score.shape[1] - 1, price.mean(axis=0)
-    begin = np.column_stack([seen.before - unit * usual[:top], np.full(len(score), -unit * usual[top])])
-    begin[:, 0] += hope * np.maximum(-seen.before[:, 0] - unit * usual[top], 0.0)
-    given = begin.argmax(axis=1)
-    spent = price[rows, given].copy()
-    low = given == 0
-    more = np.column_stack([np.zeros(len(score)), seen.after - unit * usual[1:]]).argmax(axis=1)
-    on = low & (more > 0)
-    spent[on] += price[rows, more][on]
-    given = np.where(on, more, given)
-    again = on & (given == 1) & (top > 1) & (seen.last > unit * usual[top])
-    spent[again] += price[again, top]
-    given = np.where(again, top, given)
-    return float(1.0 - spent.mean() / usual[top]), float((score[:, top] - score[rows, given]).mean())
+    count, top = len(score), score.shape[1] - 1
+    last, usual = score[:, top], price.mean(axis=0)
+    # From a rung on, for each unit: what was scored in the end, and what was spent after it.
+    ended, spent = np.repeat(last[:, None], len(units), 1), np.zeros((count, len(units)))
+    for rung in range(top - 1, -1, -1):
+        here = score[:, [rung]]
+        higher = (
+            [] if rung == top - 1 else [guess(rung + 1, last - score[:, rung])[:, None] - units * usual[top]]
+        )
+        more = price[:, [rung + 1]] + spent
+        on = guess(rung + 1, np.column_stack([ended - here - units * more]))
+        choice = np.stack([np.zeros_like(on), on, *higher]).argmax(axis=0)
+        spent = np.select([choice == 1, choice == 2], [more, price[:, [top]] + 0.0 * more], 0.0)
+        ended = np.select([choice == 1, choice == 2], [ended, last[:, None] + 0.0 * more], here)
+    low = guess(0, ended - last[:, None] - units * (price[:, [0]] + spent))
+    alone = [guess(0, score[:, rung] - last)[:, None] - units * usual[rung] for rung in range(1, top)]
+    begin = np.stack([np.broadcast_to(-units * usual[top], low.shape), low, *alone]).argmax(axis=0)
+    cost, got = np.repeat(price[:, [top]], len(units), 1), np.repeat(last[:, None], len(units), 1)
+    cost, got = np.where(begin == 1, price[:, [0]] + spent, cost), np.where(begin == 1, ended, got)
+    for rung in range(1, top):
+        cost = np.where(begin == rung + 1, price[:, [rung]], cost)
+        got = np.where(begin == rung + 1, score[:, [rung]], got)
+    saved, lost = 1.0 - cost.mean(axis=0) / usual[top], (last[:, None] - got).mean(axis=0)
+    return list(zip(saved.tolist(), lost.tolist(), strict=True))
 
 
 def reach(folder: Path, bar: Bar, seed: int) -> Record:
-    """Say how much of the price could be saved within the loss of a bar, the prices chosen in hindsight."""
+    """Say how much of the price could be saved within the loss of a bar, the unit chosen in hindsight."""
     opened = OutcomeFolder.open(folder)
     ladder = find_ladders(opened, across=bar.across, agents=bar.agents, held_out=set())[0].complete()
     count = len(ladder.rungs)
@@ -165,8 +145,10 @@ def reach(folder: Path, bar: Bar, seed: int) -> Record:
         ladder = ladder.only([0, count // 2, count - 1])
     _, price = ladder.price(bar.price)
     price = price / price[:, -1].mean()
-    seen = foresee(ladder, price, seed)
-    points = [walked(seen, ladder.score, price, unit, hope) for unit in UNITS for hope in HOPES]
+    shown = looks(ladder, price, seed)
+    points = walked(
+        ladder.score, price, np.array(UNITS), lambda answers, aim: crossed(shown[answers], aim, seed)
+    )
     within = [saved for saved, lost in points if lost <= bar.max_loss + 1e-9]
     return {
         "steps": len(ladder),

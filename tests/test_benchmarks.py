@@ -360,3 +360,39 @@ def test_composed_episodes_of_training_and_of_judging_share_no_question(
     assert texts["train"] and texts["test"]
     assert not texts["train"] & texts["test"]
     assert set(sizes.values()) == {5}
+
+
+def test_with_perfect_foresight_nothing_is_lost_and_every_call_is_counted(bench: type) -> None:
+    walked = bench["reach"].walked
+    rng = np.random.default_rng(0)
+    score = (rng.random((400, 3)) < (0.4, 0.6, 0.7)).astype(float)
+    price = rng.uniform(0.5, 1.5, (400, 3)) * (0.1, 0.4, 1.0)
+    whole, units = price[:, 2].mean(), np.array([1e-6, 0.1, 50.0])
+    free, fair, dear = walked(score, price, units, lambda answers, aim: aim)
+    assert free[1] == pytest.approx((score[:, 2] - score.max(axis=1)).mean())
+    assert 0 < free[0] < fair[0] and fair[1] >= free[1]
+    # Where a unit counts for more than any answer, everybody is asked the cheapest, and nobody goes on.
+    assert dear[0] == pytest.approx(
+        1.0 - np.minimum(price[:, 0], price[:, 1:].min(axis=1)).mean() / whole, abs=0.05
+    )
+    # Who believes at the start that the lowest does, and then that only the highest does, pays both.
+    ((saved, lost),) = walked(
+        score,
+        price,
+        units[1:2],
+        lambda answers, aim: np.full(
+            aim.shape, 9.0 if aim.ndim == 2 and not answers else 5.0 if aim.ndim == 1 and answers else -9.0
+        ),
+    )
+    assert saved == pytest.approx(-price[:, 0].mean() / whole) and lost == 0
+
+
+def test_what_shows_in_the_answers_is_within_reach(tmp_path: Path) -> None:
+    from effort.ladder import make_ladder
+
+    make_ladder(tmp_path / "data" / "chemiq_effort", 120)
+    out = tmp_path / "reach.json"
+    text = run("reach.py", "--data", tmp_path / "data", "--json", out, "--seeds", "0")
+    (found,) = read(out)["runs"]
+    assert found["steps"] == 120 and found["saved"] > 0.3
+    assert f"| 120 | {found['saved']:.0%} | 30% |" in text
