@@ -50,11 +50,11 @@ UNITS = (0.0, *np.geomspace(0.005, 0.6, 40).tolist())
 """What the mean price of the highest rung counts, in points of score (0 to 1): all are tried."""
 
 Guess = Callable[[int, Floats], Floats]
-"""Says of steps, from what shows once so many answers are there, what is to be learned: a number or several."""
+"""Guesses what is to be learned of steps from what shows once so many answers are there."""
 
 
 def looks(ladder: Ladder, price: Floats, seed: int) -> list[Floats]:
-    """Put into numbers what shows of steps: before any answer, after the lowest rung's, after the next one's."""
+    """Put into numbers what shows of steps: before any answer, after the lowest rung's, after the next."""
     texts, top = [view.text for view in ladder.views], len(ladder.rungs) - 1
     words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(texts)
     vectors = make_embedder("minilm").embed(texts)
@@ -97,7 +97,7 @@ def crossed(signs: Floats, aim: Floats, seed: int) -> Floats:
 
 
 def walked(score: Floats, price: Floats, units: Floats, guess: Guess) -> list[tuple[float, float]]:
-    """Go by guesses: begin with any rung; from the lowest go on, or up at once, while that is worth its price.
+    """Go by guesses: begin with any rung; from the lowest go on, or up at once, while it is worth its price.
 
     What going on is worth is found backwards, from what came of it.
 
