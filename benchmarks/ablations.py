@@ -15,8 +15,8 @@ from measuring import Exam, Plan, Progress, Record, everybody
 
 import agentroute.routing.crossfit
 import agentroute.routing.fit
+import agentroute.routing.memory
 import agentroute.routing.router
-import agentroute.routing.train
 from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.embed import make_embedder
 from agentroute.knowledge.graph import COMPARED, KnowledgeGraph
@@ -156,7 +156,7 @@ ABLATIONS: Mapping[str, Ablation] = {
     "no_words": Ablation(
         title="without the regression on words",
         swaps=(
-            (agentroute.routing.train, "fit_regression", no_regression),
+            (agentroute.routing.memory, "fit_regression", no_regression),
             (agentroute.routing.crossfit, "fit_regression", no_regression),
         ),
     ),

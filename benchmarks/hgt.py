@@ -18,6 +18,7 @@ from torch_geometric.nn import HGTConv
 
 from agentroute.knowledge.graph import BASE_TYPES, EDGE_TYPES, GROWN_TYPES, NODE_TYPES, EdgeType, Floats
 from agentroute.knowledge.hetero import GraphBatch
+from agentroute.routing.dropout import Dropout
 from agentroute.routing.gnn import BASE_NODES, GNNConfig, RouterGNN, Scores, Ties
 from agentroute.routing.runtime import NumpyGNN
 
@@ -37,7 +38,7 @@ class HGTLayer(nn.Module):
         super().__init__()
         self.hgt = HGTConv(hidden, hidden, ([*nodes], [*edges]), heads=HEADS)
         self.norm = nn.ModuleDict({kind: nn.LayerNorm(hidden) for kind in nodes} if norm else {})
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.edges = edges
         self.edge_index: Mapping[EdgeType, Tensor] = {}
 

@@ -110,7 +110,15 @@ def test_quality_beside_its_baselines_and_ablations(sets: Path, tmp_path: Path) 
 
     changes = one["ablations"]
     assert changes.pop("no_context") == {"skipped": "no query has passages"}
-    assert {"no_entities", "answer_vectors", "no_agreement", "deep_sets", "hgt", "one_round"} < set(changes)
+    assert {
+        "no_entities",
+        "no_words",
+        "answer_vectors",
+        "no_agreement",
+        "deep_sets",
+        "hgt",
+        "one_round",
+    } < set(changes)
     assert {"query_only", "matrix_factorisation", "graph_router", "growing"} < set(changes)
     assert all(change["own"]["low"] <= change["own"]["high"] for change in changes.values())
     judged = {name for name, change in changes.items() if change["everybody"] is not None}

@@ -16,7 +16,7 @@ class TrainConfig:
         patience: Steps without a better validation loss before training ends; whole passes are run.
         pass_rows: Queries in one pass, at most; of more, every pass draws others.
         batch_size: Queries in one step.
-        learning_rate: Of AdamW.
+        learning_rate: Of AdamW; on labels the graph network's steps are longer, by ``lesson.LABEL_PACE``.
         weight_decay: Of AdamW.
         hide_record: Share of agents shown as newcomers in each step, so that the network learns to score
             them.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from agentroute.errors import InputError
+
 SIDES = 256
 """Values of a random byte; one byte decides about one feature."""
 
@@ -15,11 +17,18 @@ class Dropout(nn.Module):
     Args:
         share: Share of them that is dropped, from 0 to below 1, to the nearest of ``SIDES`` steps.
 
+    Raises:
+        InputError: The share is another number.
+
     Shapes: any, the same in and out.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
+        if not 0 <= share < 1:
+            raise InputError(
+                f"dropout is {share}: a share of hidden features, from 0 to below 1, such as 0.3"
+            )
         self.dropped = min(round(share * SIDES), SIDES - 1)
 
     def forward(self, x: Tensor) -> Tensor:

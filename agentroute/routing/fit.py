@@ -15,7 +15,7 @@ from agentroute.knowledge.build import VOICE
 from agentroute.knowledge.graph import KNOWS, Floats, Indices, reverse
 from agentroute.knowledge.hetero import PackedGraphs, to_hetero
 from agentroute.knowledge.record import ESTIMATES_DIM
-from agentroute.routing import gnn, partial
+from agentroute.routing import dropout, gnn, partial
 from agentroute.routing import losses as told
 from agentroute.routing.committee import stack
 from agentroute.routing.config import TrainConfig
@@ -68,7 +68,7 @@ def fit(
     Returns:
         The weights of the best pass, and the losses of each.
     """
-    code = (gnn, told, partial, sys.modules[__name__])
+    code = (gnn, dropout, told, partial, sys.modules[__name__])
     checkpoint = unfinished.checkpoint(graphs, score, rows, held_out, gnn_config, config, *code)
     with reproducible(config.seed):
         order = np.random.default_rng(config.seed)

@@ -129,7 +129,8 @@ def _for_labels(config: TrainConfig) -> TrainConfig:
         call_price=AGENT_PRICE,
         pass_rows=LABEL_ROWS,
         patience=min(config.patience, LABEL_PATIENCE),
-        learning_rate=LABEL_PACE * config.learning_rate,
+        # What has been set for labels before stays: a router's own settings train it once more.
+        learning_rate=config.learning_rate * (1.0 if config.labels else LABEL_PACE),
     )
 
 

@@ -23,13 +23,13 @@ from agentroute.outcomes import OutcomeTable
 from agentroute.routing.regress import Examples, fit_regression
 
 GROUPS = 4
-"""Each agent is left out once, together with so many-th of the others."""
+"""Each agent is left out once, together with so many-th of the others; of few agents, with half of them."""
 
 ROWS = 512
 """Queries that are looked at for each group, at most: half of them are of those left out."""
 
 EXAMPLES = (0, 5, 20, 100)
-"""Queries of its own that an agent left out has on its card: each of these for a part of them."""
+"""Queries of its own that an agent left out has on its card, at most: each of these for a part of them."""
 
 
 def left_out(
@@ -60,7 +60,7 @@ def left_out(
     agents = fits.shape[1]
     graphs: list[KnowledgeGraph] = []
     rows: list[Indices] = []
-    for group in np.array_split(draw.permutation(agents), min(GROUPS, agents // 2)):
+    for group in np.array_split(draw.permutation(agents), min(GROUPS, max(agents // 2, 1))):
         staying = np.setdiff1d(np.arange(agents), group)
         theirs = np.asarray(fits[:, group].any(axis=1))
         mine, others = (draw.permutation(np.flatnonzero(some)) for some in (theirs, ~theirs))
@@ -70,9 +70,9 @@ def left_out(
         rest = np.setdiff1d(np.flatnonzero(~theirs), taken)
         if not len(rest) or not fits[rest][:, staying].any():
             continue
-        mine = mine[most[0] :]
+        spare = mine[most[0] :]
         shown = {
-            agent: draw.permutation(mine[fits[mine, agent]])[:count]
+            agent: draw.permutation(spare[fits[spare, agent]])[:count]
             for agent, count in zip(group.tolist(), cycle(draw.permutation(EXAMPLES)))
         }
         team = _with_examples(builder, table, shown)

@@ -252,5 +252,5 @@ def _fit_baseline(memory: Memory, rate: float) -> dict[str, Floats]:
         table.score[split.train],
         memory.builder.embedder.embed(texts),
         table.score[split.validation],
-        replace(memory.lesson.config, learning_rate=rate),
+        replace(memory.lesson.config, learning_rate=rate),  # longer steps are the graph network's alone
     )

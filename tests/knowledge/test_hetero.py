@@ -8,9 +8,10 @@ import torch
 from routing.folders import EMBEDDER, random_graphs, random_grown
 from torch_geometric.nn import HGTConv
 
-from agentroute.knowledge.build import SUITS_DIM, dims
+from agentroute.knowledge.build import QUERY_EXTRA, SUITS_DIM, dims
 from agentroute.knowledge.graph import AGREES, COMPARED, EDGE_TYPES, GAVE, METADATA, NODE_TYPES, reverse
 from agentroute.knowledge.hetero import PackedGraphs, collate, to_hetero
+from agentroute.routing.gnn import GNNConfig, RouterGNN
 
 BARE = random_graphs(3, agents=1, record=False)[0]  # no entities, no answers, one agent
 CASES = {"bare": [BARE], "plain": random_graphs(4), "grown": random_graphs(5, answers=9), "mixed": None}
@@ -151,3 +152,20 @@ def test_nodes_are_where_they_stand_among_all():
     whole, part = packed.batch().whole(), packed.batch(rows).whole()
     for kind, places in packed.nodes(rows).items():
         assert np.array_equal(whole.x[kind][places], part.x[kind])
+
+
+def test_agents_of_one_team_are_not_repeated_where_nobody_asks_for_it():
+    graphs = random_graphs(5, answers=3)[:1] * 3
+    lean = PackedGraphs(graphs).batch(np.array([0, 2, 1]))
+    assert "agent" not in lean.x and lean.team is not None
+    assert np.array_equal(lean.whole().x["agent"], np.tile(graphs[0].x["agent"], (3, 1)))
+    data, full = to_hetero(lean), to_hetero(lean.whole())
+    assert (
+        "x" not in data["agent"]
+        and data["agent"].num_nodes == full["agent"].num_nodes == full["agent"].x.shape[0]
+    )
+    assert data.validate()
+    torch.manual_seed(0)
+    model = RouterGNN(GNNConfig(embedding=graphs[0].x["query"].shape[1] - QUERY_EXTRA)).eval()
+    for one, other in zip(model(data), model(full), strict=True):
+        assert torch.equal(one, other)

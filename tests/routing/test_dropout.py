@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from agentroute.errors import InputError
 from agentroute.routing.dropout import SIDES, Dropout
 
 
@@ -37,8 +38,14 @@ def test_gradients_flow_through_what_was_kept() -> None:
 def test_a_network_in_use_drops_nothing_and_a_seed_repeats() -> None:
     x = torch.randn(40, 5)
     assert Dropout(0.5).eval()(x) is x and Dropout(0.0)(x) is x
-    assert torch.isfinite(Dropout(1.0)(x)).all()
+    assert torch.isfinite(Dropout(0.9999)(x)).all()
     torch.manual_seed(3)
     first = Dropout(0.5)(x)
     torch.manual_seed(3)
     assert torch.equal(first, Dropout(0.5)(x))
+
+
+@pytest.mark.parametrize("share", [1.0, 1.5, -0.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match=r"dropout is .*: a share of hidden features, from 0 to below 1"):
+        Dropout(share)

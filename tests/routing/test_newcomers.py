@@ -61,5 +61,14 @@ def test_an_agent_that_has_not_joined_is_known_by_its_card_alone(tmp_path) -> No
         start += len(taken)
     assert start == len(rows)
     assert gone == Counter(dict.fromkeys(table.agent_ids, 1))  # each has been new once
-    assert 5 in given and max(given) > 5  # and as many as there are
+    assert {0, 5} < given and max(given) > 5  # and as many as there are
     assert all(graph.x["agent"] is graphs[0].x["agent"] for graph in graphs)  # of one team still
+
+
+def test_of_a_lone_agent_nobody_is_left_out(tmp_path) -> None:
+    table = OutcomeFolder.open(make_labelled(tmp_path / "errands")).table()
+    alone = table.without(table.agent_ids[1:])
+    record = remember(alone, EMBEDDER, RuleExtractor())
+    builder = GraphBuilder(Team.build(alone.agents, EMBEDDER), EMBEDDER, RuleExtractor(), record)
+    graphs, rows = left_out(builder, alone, examples_of(record, alone), 0, 1.0, build_all)
+    assert graphs == [] and len(rows) == 0
