@@ -28,8 +28,9 @@ GROUPS = 4
 ROWS = 512
 """Queries that are looked at for each group, at most: half of them are of those left out."""
 
-EXAMPLES = (0, 5, 20, 100)
-"""Queries of its own that an agent left out has on its card, at most: each of these for a part of them."""
+EXAMPLES = (0, 0, 0, 5, 20, 100)
+"""Queries of its own that an agent left out has on its card, at most: each of these for a part of them. Most
+agents come by a description alone, and with more examples in training these are found less often."""
 
 
 def left_out(
@@ -58,6 +59,7 @@ def left_out(
     draw = np.random.default_rng([seed, 7])
     fits = np.asarray(np.nan_to_num(table.score) > 0.5)
     agents = fits.shape[1]
+    dealt = cycle(draw.permutation(EXAMPLES).tolist())
     graphs: list[KnowledgeGraph] = []
     rows: list[Indices] = []
     for group in np.array_split(draw.permutation(agents), min(GROUPS, max(agents // 2, 1))):
@@ -72,8 +74,7 @@ def left_out(
             continue
         spare = mine[most[0] :]
         shown = {
-            agent: draw.permutation(spare[fits[spare, agent]])[:count]
-            for agent, count in zip(group.tolist(), cycle(draw.permutation(EXAMPLES)))
+            agent: draw.permutation(spare[fits[spare, agent]])[: next(dealt)] for agent in group.tolist()
         }
         team = _with_examples(builder, table, shown)
         known = _of_some(record, examples, rest, staying, ridge)
