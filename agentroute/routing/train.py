@@ -27,8 +27,8 @@ from agentroute.outcomes import OutcomeFolder
 from agentroute.routing.calibration import Calibration
 from agentroute.routing.choose import Setting, best
 from agentroute.routing.config import TrainConfig
-from agentroute.routing.crossfit import fit_in_parts
-from agentroute.routing.fit import Fitted, Progress, fit
+from agentroute.routing.crossfit import MANY, fit_in_parts
+from agentroute.routing.fit import Fitted, Progress, fit, fit_committee
 from agentroute.routing.gnn import GNNConfig
 from agentroute.routing.growth import Growth
 from agentroute.routing.lesson import Lesson
@@ -162,7 +162,9 @@ def _teach(memory: Memory, tell: Progress, unfinished: Unfinished) -> _Taught:
     tell("reading queries", 1, 1)
     packed, score = PackedGraphs([*shown, *held]), np.concatenate([score, lesson.judged.score])
     train_rows, held_rows = np.split(np.arange(len(score)), [len(shown)])
-    fitted = fit(packed, score, train_rows, held_rows, shape, config, tell, unfinished)
+    # Of many agents told apart by few utterances, several networks make fewer mistakes than one.
+    learn = fit_committee if lesson.opened.labelled and len(lesson.known) < MANY else fit
+    fitted = learn(packed, score, train_rows, held_rows, shape, config, tell, unfinished)
     growth = Growth(NumpyGNN(fitted.weights), PackedGraphs(held))
     return _Taught(fitted, shape, held, growth, [*graphs, *held])
 
