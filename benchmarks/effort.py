@@ -1,7 +1,7 @@
 """How much effort is saved, and at what loss? Bars on recorded levels, each seed with a split of its own.
 
     python benchmarks/effort.py --data DIR --json OUT [--sets a,b] [--seeds 0,1,2] [--pictures DIR]
-        [--markdown OUT.md] [--if-any]
+        [--markdown OUT.md] [--if-any] [--doubt 1]
 
 DIR holds outcome folders. Each set is split, trained on and judged anew with every seed, through the same
 ``train_effort`` and ``evaluate_effort`` as the commands ``agentroute effort train`` and ``evaluate``.
@@ -129,7 +129,7 @@ def measure(
     began = time.monotonic()
     router = train_effort(
         opened,
-        config=EffortConfig(seed=seed, max_loss=asked.max_loss, price=asked.price),
+        config=EffortConfig(seed=seed, max_loss=asked.max_loss, price=asked.price, doubt=given.doubt),
         agents=asked.agents,
         across=asked.across,
         progress=bar,
@@ -307,7 +307,9 @@ def measure_all(results: Results, sets: dict[str, Path], given: argparse.Namespa
 
 
 def arguments() -> argparse.Namespace:
-    return parser(__doc__, KIND).parse_args()
+    asked = parser(__doc__, KIND)
+    asked.add_argument("--doubt", type=float, default=EffortConfig.doubt, help="standard errors in reserve")
+    return asked.parse_args()
 
 
 def main() -> int:
@@ -320,7 +322,9 @@ def main() -> int:
         sets = {name: path for name, path in found.items() if name in {bar.set for bar in BARS.values()}}
         if given.sets == [QUESTIONS]:
             sets = {}
-        results = Results(given.json, command_line(SCRIPT), {"vectors": False}, summarize)
+        results = Results(
+            given.json, command_line(SCRIPT), {"vectors": False, "doubt": given.doubt}, summarize
+        )
     except AgentRouteError as error:
         tell(f"error: {error}")
         return 2
