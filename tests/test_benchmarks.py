@@ -371,7 +371,7 @@ def test_composed_episodes_of_training_and_of_judging_share_no_question(
 
 
 def test_with_perfect_foresight_nothing_is_lost_and_every_call_is_counted(bench: type) -> None:
-    walked = bench["reach"].walked
+    walked = bench["reaching"].walked
     rng = np.random.default_rng(0)
     score = (rng.random((400, 3)) < (0.4, 0.6, 0.7)).astype(float)
     price = rng.uniform(0.5, 1.5, (400, 3)) * (0.1, 0.4, 1.0)
