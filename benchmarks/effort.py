@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from effort_episodes import compose
 from measuring import Record, mean, spread
-from results import Kind, Results, carry_out, command_line, find_sets, parser, tell
+from results import Kind, Results, carry_out, command_line, find_sets, parser, print_tables, tell
 
 from agentroute.effort.choice import by_episode
 from agentroute.effort.step_router import StepRouter
@@ -331,10 +331,7 @@ def main() -> int:
 
     def finish() -> None:
         results.write()
-        text = markdown(summarize(results.runs))
-        sys.stdout.write(text)
-        if given.markdown is not None:
-            given.markdown.write_text(text, "utf-8")
+        print_tables(markdown(summarize(results.runs)), given)
 
     return carry_out(results, lambda: measure_all(results, sets, given), finish)
 

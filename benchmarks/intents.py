@@ -33,7 +33,18 @@ from intent_tables import CURVE, DEAF, draw_curves, markdown, summarize
 from measuring import Record
 from onboarding import measure_curve
 from pleading import measure_pleading
-from results import Kind, Results, carry_out, command_line, find_sets, parser, spelled, tell, training_options
+from results import (
+    Kind,
+    Results,
+    carry_out,
+    command_line,
+    find_sets,
+    parser,
+    print_tables,
+    spelled,
+    tell,
+    training_options,
+)
 from tables import WHOLE
 
 from agentroute.errors import AgentRouteError, InputError
@@ -93,10 +104,7 @@ def finish(results: Results, sets: Sequence[str], given: argparse.Namespace) -> 
     runs = [run for run in results.runs if run["set"] in sets and run["seed"] in given.seeds]
     summary = summarize(runs)
     again = spelled(SCRIPT, given, *(["--tune-encoder"] if given.tune_encoder else []))
-    text = markdown(summary, results.failed, again)
-    sys.stdout.write(text)
-    if given.markdown is not None:
-        given.markdown.write_text(text, "utf-8")
+    print_tables(markdown(summary, results.failed, again), given)
     if given.pictures is not None:
         for path in draw_curves(summary, given.pictures):
             tell(f"drew {path}")

@@ -21,7 +21,18 @@ from pathlib import Path
 
 from ablations import CHANGES, measure_change
 from measuring import PLANS, Plan, Progress, Record, measure
-from results import Kind, Results, carry_out, command_line, find_sets, parser, spelled, tell, training_options
+from results import (
+    Kind,
+    Results,
+    carry_out,
+    command_line,
+    find_sets,
+    parser,
+    print_tables,
+    spelled,
+    tell,
+    training_options,
+)
 from tables import WHOLE, markdown, pictures, summarize
 
 from agentroute.errors import AgentRouteError
@@ -69,10 +80,7 @@ def finish(results: Results, sets: Sequence[str], given: argparse.Namespace) -> 
     results.write()
     runs = [run for run in results.runs if run["set"] in sets and run["seed"] in given.seeds]
     again = spelled(SCRIPT, given)
-    text = markdown(summarize(runs), results.failed, again, f"{again} --ablations")
-    sys.stdout.write(text)
-    if given.markdown is not None:
-        given.markdown.write_text(text, "utf-8")
+    print_tables(markdown(summarize(runs), results.failed, again, f"{again} --ablations"), given)
     if given.pictures is not None:
         for path in pictures(runs, given.pictures):
             tell(f"drew {path}")

@@ -21,7 +21,7 @@ import numpy as np
 from effort import BARS, KIND, QUESTIONS, Bar, readers
 from measuring import Record, mean
 from reaching import crossed, looks, walked
-from results import Results, carry_out, command_line, find_sets, parser, tell
+from results import Results, carry_out, command_line, find_sets, parser, print_tables, tell
 
 from agentroute.effort.ladders import find_ladders
 from agentroute.errors import AgentRouteError
@@ -107,10 +107,7 @@ def main() -> int:
 
     def finish() -> None:
         results.write()
-        text = markdown(summarize(results.runs))
-        sys.stdout.write(text)
-        if given.markdown is not None:
-            given.markdown.write_text(text, "utf-8")
+        print_tables(markdown(summarize(results.runs)), given)
 
     return carry_out(results, lambda: measure_all(results, sets, given), finish)
 

@@ -29,7 +29,16 @@ Guess = Callable[[int, Floats], Floats]
 
 
 def looks(ladder: Ladder, price: Floats, seed: int) -> list[Floats]:
-    """Put into numbers what shows of steps: before any answer, after the lowest rung's, after the next."""
+    """Put into numbers what shows of steps: before any answer, after the lowest rung's, after the next.
+
+    Args:
+        ladder: The steps; every rung has run on each.
+        price: What each rung cost. Shapes: ``(steps, rungs)``.
+        seed: Of the singular value decompositions.
+
+    Returns:
+        For 0, 1 and more answers, as many numbers for every step. Shapes: ``(steps, signs)`` each.
+    """
     texts, top = [view.text for view in ladder.views], len(ladder.rungs) - 1
     words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(texts)
     vectors = make_embedder("minilm").embed(texts)
@@ -55,6 +64,14 @@ def crossed(signs: Floats, aim: Floats, seed: int) -> Floats:
     """Guess what is to be learned of each step from the other parts: the mean of two kinds of trees.
 
     Boosting learns one number at a time, and is left out where there are several.
+
+    Args:
+        signs: What shows. Shapes: ``(steps, signs)``.
+        aim: What is to be learned. Shapes: ``(steps,)``, or ``(steps, n)``.
+        seed: Of the parts and the trees.
+
+    Returns:
+        Shapes: those of ``aim``.
     """
     guess = np.zeros(aim.shape)
     for known, asked in KFold(5, shuffle=True, random_state=seed).split(signs):
@@ -97,8 +114,8 @@ def walked(score: Floats, price: Floats, units: Floats, guess: Guess) -> list[tu
         more = price[:, [rung + 1]] + spent
         on = guess(rung + 1, np.column_stack([ended - here - units * more]))
         choice = np.stack([np.zeros_like(on), on, *higher]).argmax(axis=0)
-        spent = np.select([choice == 1, choice == 2], [more, price[:, [top]] + 0.0 * more], 0.0)
-        ended = np.select([choice == 1, choice == 2], [ended, last[:, None] + 0.0 * more], here)
+        spent = np.where(choice == 1, more, np.where(choice == 2, price[:, [top]], 0.0))
+        ended = np.where(choice == 1, ended, np.where(choice == 2, last[:, None], here))
     low = guess(0, ended - last[:, None] - units * (price[:, [0]] + spent))
     alone = [guess(0, score[:, rung] - last)[:, None] - units * usual[rung] for rung in range(1, top)]
     begin = np.stack([np.broadcast_to(-units * usual[top], low.shape), low, *alone]).argmax(axis=0)

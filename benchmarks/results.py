@@ -223,6 +223,13 @@ def parser(about: str | None, kind: Kind) -> argparse.ArgumentParser:
     return made
 
 
+def print_tables(text: str, given: argparse.Namespace) -> None:
+    """Print the tables, and write them where ``--markdown`` says."""
+    sys.stdout.write(text)
+    if given.markdown is not None:
+        given.markdown.write_text(text, "utf-8")
+
+
 def command_line(script: str) -> str:
     """Return the command as it was given."""
     return shlex.join(["python", f"benchmarks/{script}", *sys.argv[1:]])
