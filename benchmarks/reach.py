@@ -6,8 +6,9 @@ The sets and bars are those of ``effort.py``, without the composed episodes, who
 Gradient boosting and extremely randomized trees see a step's words, its sentence vector, its task, and the
 signs of the answers that came back. They are cross-fitted in five parts over all questions, so that they
 learn from more of them than a router that leaves some out to be judged by. Then the price of a unit is chosen
-in hindsight, on the very questions that are counted: that flatters. Where even this stays below a bar, what
-is recorded does not tell which steps need less.
+in hindsight, on the very questions that are counted: that flatters. Of a longer ladder every rung is tried
+below the highest, and halfway up between both; the one that did best counts, which flatters more. Where even
+this stays below a bar, what is recorded does not tell which steps need less.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from measuring import Record, mean
 from reaching import crossed, looks, walked
 from results import Results, carry_out, command_line, find_sets, parser, print_tables, tell
 
-from agentroute.effort.ladders import find_ladders
+from agentroute.effort.ladders import Ladder, find_ladders
 from agentroute.errors import AgentRouteError
 from agentroute.outcomes import OutcomeFolder
 
 SCRIPT = "reach.py"
 RUNGS = 3
-"""Rungs of a longer ladder that are looked at: the first, the last, and one halfway."""
+"""Rungs of a ladder that are looked at together."""
 
 UNITS = (0.0, *np.geomspace(0.005, 0.6, 40).tolist())
 """What the mean price of the highest rung counts, in points of score (0 to 1): all are tried."""
@@ -39,9 +40,21 @@ def reach(folder: Path, bar: Bar, seed: int) -> Record:
     """Say how much of the price could be saved within the loss of a bar, the unit chosen in hindsight."""
     opened = OutcomeFolder.open(folder)
     ladder = find_ladders(opened, across=bar.across, agents=bar.agents, held_out=set())[0].complete()
-    count = len(ladder.rungs)
-    if count > RUNGS:
-        ladder = ladder.only([0, count // 2, count - 1])
+    return max((_reach(part, bar, seed) for part in parts(ladder)), key=lambda found: found["saved"])
+
+
+def parts(ladder: Ladder) -> list[Ladder]:
+    """Take a longer ladder apart: each rung with the highest, and with one halfway between both."""
+    top = len(ladder.rungs) - 1
+    if top < RUNGS:
+        return [ladder]
+    pairs = [[low, top] for low in range(top)]
+    return [
+        ladder.only(rungs) for rungs in (*pairs, *([low, (low + top) // 2, top] for low in range(top - 1)))
+    ]
+
+
+def _reach(ladder: Ladder, bar: Bar, seed: int) -> Record:
     _, price = ladder.price(bar.price)
     price = price / price[:, -1].mean()
     shown = looks(ladder, price, seed)
