@@ -5,9 +5,9 @@
 Every agent has answered every question, whatever that costs, and one answer is to be chosen. Gradient
 boosting and extremely randomized trees see who gave an answer, how good those are in the mean and at the
 task, how good the others are, the question's words and vector, and what shows of the answer. They are
-cross-fitted in five parts over all questions, so that they learn from more of them than a router that leaves
-some out to be judged by. That is no bound, but a second opinion on what is recorded; with fewer agents asked
-there is less to see.
+cross-fitted in five parts over all questions, with related ones in one part, so that they learn from more of
+them than a router that leaves some out to be judged by. That is no bound, but a second opinion on what is
+recorded; with fewer agents asked there is less to see.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from results import Results, carry_out, command_line, find_sets, parser, print_t
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold
 
 from agentroute.effort.ladders import view_of
 from agentroute.effort.signs import Reply, reply_signs, step_signs
 from agentroute.errors import AgentRouteError, InputError
 from agentroute.knowledge.embed import make_embedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
+from agentroute.routing.clusters import cluster_of
 from agentroute.routing.replay import answer_groups
 
 SCRIPT = "picks.py"
@@ -67,7 +68,8 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
     worth = np.array([score[r][groups[r] == groups[r, a]].mean() for r, a in zip(row, agent, strict=True)])
     shown = signs(table, groups, row, agent, seed)
     learned, voted = np.zeros(len(row)), np.zeros(len(row))
-    for known, asked in KFold(5, shuffle=True, random_state=seed).split(score):
+    parts = GroupKFold(5, shuffle=True, random_state=seed)
+    for known, asked in parts.split(score, groups=cluster_of(table)):
         backed, strength = backing(table, groups, row, agent, known)
         seen = np.hstack([shown, backed])
         mine, theirs = np.isin(row, known), np.isin(row, asked)
@@ -122,7 +124,7 @@ def backing(
     """Say who stands behind each answer, and how good those are on the known questions.
 
     Returns:
-        Shapes: ``(answers, signs)``, and the sum of the log odds ``(answers,)``.
+        Shapes: ``(answers, signs)``, and the weight of those behind each ``(answers,)``.
     """
     score = table.score.astype(np.float64)
     usual = score[known].mean(axis=0)
@@ -139,7 +141,7 @@ def backing(
     total = [np.bincount(row, part, minlength=len(score))[row] for part in sums[1:]]
     shares = [part / np.maximum(whole, 1e-9) for part, whole in zip(sums[1:], total, strict=True)]
     best = [np.where(gave, at_task[row], 0.0).max(axis=1), np.where(gave, 0.0, at_task[row]).max(axis=1)]
-    return np.column_stack([gave, *sums, *shares, *best]), sums[0]
+    return np.column_stack([gave, *sums, *shares, *best]), sums[1]
 
 
 def chosen(value: Floats, row: Indices, worth: Floats) -> float:

@@ -1,7 +1,7 @@
 """How good are its answers? Points above the best single agent, beside all that is simpler.
 
     python benchmarks/quality.py --data DIR --json OUT [--sets a,b] [--seeds 0,1,2] [--ablations]
-        [--markdown OUT.md] [--pictures DIR] [--embedder minilm] [--epochs N] [--if-any]
+        [--answer-vectors] [--markdown OUT.md] [--pictures DIR] [--embedder minilm] [--epochs N] [--if-any]
 
 DIR is an outcome folder, or holds several. Each set is split, trained on and judged anew with every seed,
 through the same ``train`` and ``evaluate`` as the commands of these names. ``--ablations`` trains again with
@@ -57,7 +57,9 @@ def measure_all(results: Results, sets: dict[str, Path], given: argparse.Namespa
                 continue  # it failed, and there is nothing to compare with
             with results.measuring(name, seed, change) as bar:
                 folder = folder or OutcomeFolder.open(path)
-                config = TrainConfig(seed=seed, **training_options(given))
+                config = TrainConfig(
+                    seed=seed, answer_vectors=given.answer_vectors, **training_options(given)
+                )
                 results.add(name, seed, change, _measure(name, folder, config, change, given, bar))
 
 
@@ -79,7 +81,7 @@ def finish(results: Results, sets: Sequence[str], given: argparse.Namespace) -> 
     """Write the tables and the pictures of the sets and seeds asked for, as far as they are measured."""
     results.write()
     runs = [run for run in results.runs if run["set"] in sets and run["seed"] in given.seeds]
-    again = spelled(SCRIPT, given)
+    again = spelled(SCRIPT, given, *(["--answer-vectors"] if given.answer_vectors else []))
     print_tables(markdown(summarize(runs), results.failed, again, f"{again} --ablations"), given)
     if given.pictures is not None:
         for path in pictures(runs, given.pictures):
@@ -89,6 +91,7 @@ def finish(results: Results, sets: Sequence[str], given: argparse.Namespace) -> 
 def arguments() -> argparse.Namespace:
     asked = parser(__doc__, KIND)
     asked.add_argument("--ablations", action="store_true", help="also change one part at a time")
+    asked.add_argument("--answer-vectors", action="store_true", help="let the router read what answers mean")
     return asked.parse_args()
 
 
@@ -99,6 +102,7 @@ def main() -> int:
             check_picture(Path("any.png"))
         sets = find_sets(given.data, given.sets, KIND, if_any=given.if_any)
         options = {"embedder": given.embedder, "epochs": given.epochs}
+        options |= {"answer_vectors": True} if given.answer_vectors else {}
         results = Results(given.json, command_line(SCRIPT), options, summarize)
     except AgentRouteError as error:
         tell(f"error: {error}")

@@ -488,6 +488,19 @@ def test_a_router_with_its_encoder_beside_it_decides_with_that(tmp_path: Path) -
     assert "THE ROUTER WAS TRAINED ON THESE QUERIES" in out
 
 
+def test_a_router_reads_what_answers_mean_where_that_is_asked_for(
+    trained: tuple[Path, Path], tmp_path: Path
+) -> None:
+    router, folder = trained
+    args = ("train", folder, "--out", tmp_path / "r", "--embedder", "hashing", "--epochs", 4)
+    run(*args, "--answer-vectors")
+    plain, reading = (GraphRouter.load(path) for path in (router, tmp_path / "r"))
+    assert (plain.reads_answers, reading.reads_answers) == (False, True)
+    team = OutcomeFolder.open(folder).table().agents
+    assert (plain.builder(team).read_answers, reading.builder(team).read_answers) == (False, True)
+    assert "judged" in run("evaluate", tmp_path / "r", folder, "--no-control")[0]
+
+
 @pytest.fixture(scope="module")
 def trained_on_labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A folder of utterances, and the router that the command trained on it."""

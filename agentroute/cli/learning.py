@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +86,10 @@ def train(
         bool,
         typer.Option("--tune-encoder", help="Fine-tune minilm on the utterances first, for minutes."),
     ] = False,
+    answer_vectors: Annotated[
+        bool,
+        typer.Option("--answer-vectors", help="Read what answers mean, too; it helps some teams."),
+    ] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Train on all queries, with none held out for evaluate.")
     ] = False,
@@ -108,7 +113,8 @@ def train(
     from agentroute.outcomes import OutcomeFolder
 
     opened = OutcomeFolder.open(folder)
-    config = TrainConfig(seed=seed) if epochs is None else TrainConfig(seed=seed, epochs=epochs)
+    config = TrainConfig(seed=seed, answer_vectors=answer_vectors)
+    config = config if epochs is None else replace(config, epochs=epochs)
     try:
         with progress_bar() as bar:
             router = run(

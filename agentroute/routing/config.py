@@ -25,8 +25,8 @@ class TrainConfig:
             loss asks for the right ones alone, and says nothing where none fits.
         call_price: Score (0 to 1) that asking one more agent must bring before validation prefers it.
         sparse_share: Agents that ran on a smaller share of the queries are left out.
-        answer_vectors: Whether answers get text vectors. They cost a call of the embedder each, and helped on
-            no set that was measured.
+        answer_vectors: Whether answers get text vectors. They cost a call of the embedder each; of the sets
+            that were measured they helped on the workbench.
         committee: Networks that are trained beside each other where there are few queries; the mean of what
             they say decides. Many queries need only one.
         network: Settings of ``GNNConfig`` that differ from its defaults, as pairs of name and number.

@@ -79,13 +79,19 @@ def train(
         The router.
 
     Raises:
-        InputError: The encoder cannot be tuned on this folder, or there is no place to save it.
+        InputError: The encoder cannot be tuned on this folder, there is no place to save it, or answers are
+            to be read where none were recorded as text.
         OutcomeError: There is too little to learn from.
     """
     started = time.monotonic()
     tell = progress or (lambda what, done, total: None)
     opened = folder if isinstance(folder, OutcomeFolder) else OutcomeFolder.open(Path(folder))
     lesson = Lesson.read(opened, config, without=without, held_out=held_out, shuffled=shuffle_labels)
+    if config.answer_vectors and not lesson.table.has_answers:
+        raise InputError(
+            f"{opened.path} has no answers as text, so that there are none to read: "
+            "leave out answer_vectors (--answer-vectors)"
+        )
     if tune_encoder:
         encoder: Embedder = _tuned(lesson, embedder, out, tell)
     else:

@@ -284,6 +284,9 @@ def test_without_the_answers_texts_one_round_is_all_there_is(tmp_path):
         team,
         lambda i, agent: Outcome(query=f"q{i}", agent=agent, score=float((i + len(agent)) % 2)),
     )
+    with pytest.raises(InputError, match="has no answers as text"):
+        quick(folder, config=replace(QUICK, answer_vectors=True), out=tmp_path / "router")
+    assert not (tmp_path / "router").exists()
     router = quick(folder, out=tmp_path / "router")
     assert not any(one.policy.looks for one in router.tried)
     assert {one.rounds for one in router.tried} <= {1, ROUNDS}
