@@ -53,7 +53,7 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
         seed: Of the parts and the learners.
 
     Returns:
-        Mean scores: ``single``, ``vote`` (weighted by how good the agents are), ``learned`` and ``oracle``.
+        Mean scores: ``single``, ``learned`` and ``oracle``.
 
     Raises:
         InputError: No answers were recorded as text.
@@ -67,13 +67,11 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
     row, agent = given(groups)
     worth = np.array([score[r][groups[r] == groups[r, a]].mean() for r, a in zip(row, agent, strict=True)])
     shown = signs(table, groups, row, agent, seed)
-    learned, voted = np.zeros(len(row)), np.zeros(len(row))
+    learned = np.zeros(len(row))
     parts = GroupKFold(5, shuffle=True, random_state=seed)
     for known, asked in parts.split(score, groups=cluster_of(table)):
-        backed, strength = backing(table, groups, row, agent, known)
-        seen = np.hstack([shown, backed])
+        seen = np.hstack([shown, backing(table, groups, row, agent, known)])
         mine, theirs = np.isin(row, known), np.isin(row, asked)
-        voted[theirs] = strength[theirs]
         boosting = HistGradientBoostingRegressor(
             max_iter=200, learning_rate=0.05, max_leaf_nodes=12, min_samples_leaf=20, random_state=seed
         )
@@ -84,7 +82,6 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
         "questions": len(score),
         "agents": score.shape[1],
         "single": float(score.mean(axis=0).max()),
-        "vote": chosen(voted, row, worth),
         "learned": chosen(learned, row, worth),
         "oracle": float(score.max(axis=1).mean()),
     }
@@ -118,13 +115,11 @@ def signs(table: OutcomeTable, groups: Indices, row: Indices, agent: Indices, se
     return np.hstack([asked[row], np.array(said), count[row][:, None]])
 
 
-def backing(
-    table: OutcomeTable, groups: Indices, row: Indices, agent: Indices, known: Indices
-) -> tuple[Floats, Floats]:
+def backing(table: OutcomeTable, groups: Indices, row: Indices, agent: Indices, known: Indices) -> Floats:
     """Say who stands behind each answer, and how good those are on the known questions.
 
     Returns:
-        Shapes: ``(answers, signs)``, and the weight of those behind each ``(answers,)``.
+        Shapes: ``(answers, signs)``.
     """
     score = table.score.astype(np.float64)
     usual = score[known].mean(axis=0)
@@ -141,7 +136,7 @@ def backing(
     total = [np.bincount(row, part, minlength=len(score))[row] for part in sums[1:]]
     shares = [part / np.maximum(whole, 1e-9) for part, whole in zip(sums[1:], total, strict=True)]
     best = [np.where(gave, at_task[row], 0.0).max(axis=1), np.where(gave, 0.0, at_task[row]).max(axis=1)]
-    return np.column_stack([gave, *sums, *shares, *best]), sums[1]
+    return np.column_stack([gave, *sums, *shares, *best])
 
 
 def chosen(value: Floats, row: Indices, worth: Floats) -> float:
@@ -156,7 +151,7 @@ def summarize(runs: Sequence[Record]) -> dict[str, Record]:
     found: dict[str, Record] = {}
     for name in dict.fromkeys(run["set"] for run in runs):
         mine = [run for run in runs if run["set"] == name]
-        means = {key: mean([run[key] for run in mine]) for key in ("single", "vote", "learned", "oracle")}
+        means = {key: mean([run[key] for run in mine]) for key in ("single", "learned", "oracle")}
         counts = {key: mine[0][key] for key in ("questions", "agents")}
         found[name] = {"seeds": [run["seed"] for run in mine], **counts, **means}
     return found
@@ -165,11 +160,11 @@ def summarize(runs: Sequence[Record]) -> dict[str, Record]:
 def markdown(found: Mapping[str, Record]) -> str:
     """Write the table."""
     lines = [
-        "| set | questions | agents | best single agent | weighted vote | learned choice | oracle |",
-        "|---|---|---|---|---|---|---|",
+        "| set | questions | agents | best single agent | learned choice | oracle |",
+        "|---|---|---|---|---|---|",
     ]
     for name, row in found.items():
-        above = (f"{100 * (row[key] - row['single']):+.1f}" for key in ("vote", "learned", "oracle"))
+        above = (f"{100 * (row[key] - row['single']):+.1f}" for key in ("learned", "oracle"))
         cells = (name, f"{row['questions']:,}", f"{row['agents']}", f"{row['single']:.3f}", *above)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

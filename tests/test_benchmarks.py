@@ -400,3 +400,41 @@ def test_what_shows_in_the_answers_is_within_reach(tmp_path: Path) -> None:
     (found,) = read(out)["runs"]
     assert found["steps"] == 120 and found["saved"] > 0.3
     assert f"| 120 | {found['saved']:.0%} | 30% |" in text
+
+
+def test_learners_choose_among_recorded_answers_where_questions_tell_whom_to_believe(tmp_path: Path) -> None:
+    folder, out = make_folder(tmp_path / "topics"), tmp_path / "picks.json"
+    text = run("picks.py", "--data", folder, "--json", out, "--seeds", "0")
+    (found,) = read(out)["runs"]
+    table = OutcomeFolder.open(folder).table()
+    score = table.take(np.flatnonzero(table.ran.all(axis=1))).score
+    assert found["questions"] == len(score)
+    assert found["single"] == pytest.approx(score.mean(axis=0).max())
+    assert found["oracle"] == pytest.approx(score.max(axis=1).mean())
+    assert found["single"] + 0.1 < found["learned"] <= found["oracle"] + 1e-9
+    assert f"| {found['single']:.3f} | {100 * (found['learned'] - found['single']):+.1f} |" in text
+
+
+def test_of_a_longer_ladder_every_rung_is_tried_below_the_highest(tmp_path: Path) -> None:
+    from effort.ladder import make_ladder
+
+    from agentroute.effort.ladders import find_ladders
+
+    (whole,) = find_ladders(OutcomeFolder.open(make_ladder(tmp_path / "sums", 60)))
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from reach import parts; "
+        "from agentroute.effort.ladders import find_ladders; from agentroute.outcomes import OutcomeFolder; "
+        "(whole,) = find_ladders(OutcomeFolder.open(sys.argv[2])); print([p.named for p in parts(whole)]); "
+        "print([p.named for p in parts(whole.only([0, 1, 1, 1, 2]))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, BENCHMARKS, tmp_path / "sums"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    short, long = done.stdout.splitlines()
+    low, middle, high = whole.named
+    assert short == str([whole.named])
+    pairs = [(low, high), *[(middle, high)] * 3]
+    assert long == str([*pairs, (low, middle, high), *[(middle, middle, high)] * 2])
