@@ -34,6 +34,7 @@ from agentroute.errors import AgentRouteError, InputError
 from agentroute.knowledge.embed import make_embedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.clusters import cluster_of
+from agentroute.routing.config import TrainConfig
 from agentroute.routing.replay import answer_groups
 
 SCRIPT = "picks.py"
@@ -58,8 +59,10 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
     Raises:
         InputError: No answers were recorded as text.
     """
-    absent = plan.absent(folder)
-    table = folder.table([name for name in folder.registry.ids if name not in absent])
+    absent, table = plan.absent(folder), folder.table()
+    often = table.ran.mean(axis=0) >= TrainConfig.sparse_share
+    asked = zip(table.agent_ids, often, strict=True)
+    table = folder.table([name for name, enough in asked if enough and name not in absent])
     if not table.has_answers:
         raise InputError(f"{folder.path}: no answers were recorded as text, so that there is none to choose")
     table = table.take(np.flatnonzero(table.ran.all(axis=1)))
