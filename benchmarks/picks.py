@@ -61,13 +61,13 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
     """
     absent, table = plan.absent(folder), folder.table()
     often = table.ran.mean(axis=0) >= TrainConfig.sparse_share
-    asked = zip(table.agent_ids, often, strict=True)
-    table = folder.table([name for name, enough in asked if enough and name not in absent])
+    named = zip(table.agent_ids, often, strict=True)
+    table = folder.table([name for name, enough in named if enough and name not in absent])
     if not table.has_answers:
         raise InputError(f"{folder.path}: no answers were recorded as text, so that there is none to choose")
     table = table.take(np.flatnonzero(table.ran.all(axis=1)))
     groups, score = answer_groups(table), table.score.astype(np.float64)
-    row, agent = given(groups)
+    row, agent = different(groups)
     worth = np.array([score[r][groups[r] == groups[r, a]].mean() for r, a in zip(row, agent, strict=True)])
     shown = signs(table, groups, row, agent, seed)
     learned = np.zeros(len(row))
@@ -90,7 +90,7 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
     }
 
 
-def given(groups: Indices) -> tuple[Indices, Indices]:
+def different(groups: Indices) -> tuple[Indices, Indices]:
     """List the different answers, each by its question and the first agent that gave it."""
     first = [[g >= 0 and g not in row[:place] for place, g in enumerate(row)] for row in groups.tolist()]
     rows, agents = np.nonzero(np.array(first))
