@@ -21,17 +21,14 @@ import numpy as np
 import numpy.typing as npt
 from measuring import PLANS, Plan, Record, mean
 from quality import KIND
-from reaching import WIDTH
+from reaching import asked
 from results import Results, carry_out, command_line, find_sets, parser, print_tables, tell
-from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GroupKFold
 
 from agentroute.effort.ladders import view_of
-from agentroute.effort.signs import Reply, reply_signs, step_signs
+from agentroute.effort.signs import Reply, reply_signs
 from agentroute.errors import AgentRouteError, InputError
-from agentroute.knowledge.embed import make_embedder
 from agentroute.outcomes import OutcomeFolder, OutcomeTable
 from agentroute.routing.clusters import cluster_of
 from agentroute.routing.config import TrainConfig
@@ -72,9 +69,9 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
     shown = signs(table, groups, row, agent, seed)
     learned = np.zeros(len(row))
     parts = GroupKFold(5, shuffle=True, random_state=seed)
-    for known, asked in parts.split(score, groups=cluster_of(table)):
+    for known, held in parts.split(score, groups=cluster_of(table)):
         seen = np.hstack([shown, backing(table, groups, row, agent, known)])
-        mine, theirs = np.isin(row, known), np.isin(row, asked)
+        mine, theirs = np.isin(row, known), np.isin(row, held)
         boosting = HistGradientBoostingRegressor(
             max_iter=200, learning_rate=0.05, max_leaf_nodes=12, min_samples_leaf=20, random_state=seed
         )
@@ -85,7 +82,7 @@ def picks(folder: OutcomeFolder, plan: Plan, seed: int) -> Record:
         "questions": len(score),
         "agents": score.shape[1],
         "single": float(score.mean(axis=0).max()),
-        "learned": chosen(learned, row, worth),
+        "learned": float(chosen(learned, row, worth).sum() / len(score)),
         "oracle": float(score.max(axis=1).mean()),
     }
 
@@ -100,22 +97,12 @@ def different(groups: Indices) -> tuple[Indices, Indices]:
 def signs(table: OutcomeTable, groups: Indices, row: Indices, agent: Indices, seed: int) -> Floats:
     """Put into numbers what shows of answers without any score. Shapes: ``(answers, signs)``."""
     views = [view_of(record) for record in table.queries]
-    texts = [view.text for view in views]
-    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(texts)
-    vectors = make_embedder("minilm").embed(texts)
-    width = min(WIDTH, len(texts) // 8)
-    asked = np.hstack(
-        [
-            np.array([step_signs(view) for view in views]),
-            *(TruncatedSVD(width, random_state=seed).fit_transform(part) for part in (words, vectors)),
-        ]
-    )
     said = [
         reply_signs(Reply(answer=table.answers[r][a] or ""), views[r])
         for r, a in zip(row, agent, strict=True)
     ]
     count = np.array([len(set(found) - {-1}) for found in groups.tolist()])
-    return np.hstack([asked[row], np.array(said), count[row][:, None]])
+    return np.hstack([asked(views, seed)[row], np.array(said), count[row][:, None]])
 
 
 def backing(table: OutcomeTable, groups: Indices, row: Indices, agent: Indices, known: Indices) -> Floats:
@@ -142,11 +129,11 @@ def backing(table: OutcomeTable, groups: Indices, row: Indices, agent: Indices, 
     return np.column_stack([gave, *sums, *shares, *best])
 
 
-def chosen(value: Floats, row: Indices, worth: Floats) -> float:
-    """Return the mean score of each question's most valued answer."""
+def chosen(value: Floats, row: Indices, worth: Floats) -> Floats:
+    """Return the score of the most valued answer of each question that has any."""
     order = np.lexsort((-value, row))
     first = order[np.unique(row[order], return_index=True)[1]]
-    return float(worth[first].sum() / (row.max() + 1))
+    return worth[first]
 
 
 def summarize(runs: Sequence[Record]) -> dict[str, Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import KFold
 
 from agentroute.effort.ladders import Ladder
-from agentroute.effort.signs import pair_signs, reply_signs, step_signs
+from agentroute.effort.signs import StepView, pair_signs, reply_signs, step_signs
 from agentroute.knowledge.embed import make_embedder
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -39,16 +39,12 @@ def looks(ladder: Ladder, price: Floats, seed: int) -> list[Floats]:
     Returns:
         For 0, 1 and more answers, as many numbers for every step. Shapes: ``(steps, signs)`` each.
     """
-    texts, top = [view.text for view in ladder.views], len(ladder.rungs) - 1
-    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(texts)
-    vectors = make_embedder("minilm").embed(texts)
-    width = min(WIDTH, len(texts) // 8)
+    count, top = len(ladder.views), len(ladder.rungs) - 1
     tasks = sorted({view.task for view in ladder.views if view.task})
     kinds = [[float(view.task == task) for task in tasks] for view in ladder.views]
     parts = [
-        np.array([step_signs(view) for view in ladder.views]),
-        *(TruncatedSVD(width, random_state=seed).fit_transform(part) for part in (words, vectors)),
-        np.array(kinds if len(tasks) <= TASKS else [[]] * len(texts)).reshape(len(texts), -1),
+        asked(ladder.views, seed),
+        np.array(kinds if len(tasks) <= TASKS else [[]] * count).reshape(count, -1),
     ]
     found = [np.hstack(parts)]
     for rung in range(top):
@@ -58,6 +54,24 @@ def looks(ladder: Ladder, price: Floats, seed: int) -> list[Floats]:
             parts.append(np.array([pair_signs(row[rung - 1], row[rung]) for row in ladder.replies]))
         found.append(np.hstack(parts))
     return found
+
+
+def asked(views: Sequence[StepView], seed: int) -> Floats:
+    """Put into numbers what is asked: its plain signs, its words, and its sentence vector.
+
+    Args:
+        views: The questions, or steps.
+        seed: Of the singular value decompositions.
+
+    Returns:
+        Shapes: ``(views, signs)``.
+    """
+    texts = [view.text for view in views]
+    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(texts)
+    vectors = make_embedder("minilm").embed(texts)
+    width = min(WIDTH, len(texts) // 8)
+    shorter = [TruncatedSVD(width, random_state=seed).fit_transform(part) for part in (words, vectors)]
+    return np.hstack([np.array([step_signs(view) for view in views]), *shorter])
 
 
 def crossed(signs: Floats, aim: Floats, seed: int) -> Floats:
@@ -74,7 +88,7 @@ def crossed(signs: Floats, aim: Floats, seed: int) -> Floats:
         Shapes: those of ``aim``.
     """
     guess = np.zeros(aim.shape)
-    for known, asked in KFold(5, shuffle=True, random_state=seed).split(signs):
+    for known, held in KFold(5, shuffle=True, random_state=seed).split(signs):
         learners: list[Any] = [
             ExtraTreesRegressor(250, min_samples_leaf=4, max_features=0.4, random_state=seed)
         ]
@@ -84,7 +98,7 @@ def crossed(signs: Floats, aim: Floats, seed: int) -> Floats:
             )
             learners.append(boosting)
         for learner in learners:
-            guess[asked] += learner.fit(signs[known], aim[known]).predict(signs[asked]) / len(learners)
+            guess[held] += learner.fit(signs[known], aim[known]).predict(signs[held]) / len(learners)
     return guess
 
 
