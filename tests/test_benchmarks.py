@@ -438,3 +438,15 @@ def test_of_a_longer_ladder_every_rung_is_tried_below_the_highest(tmp_path: Path
     assert short == str([whole.named])
     pairs = [(low, high), *[(middle, high)] * 3]
     assert long == str([*pairs, (low, middle, high), *[(middle, middle, high)] * 2])
+
+
+def test_answer_vectors_reach_the_training_and_are_on_record(tmp_path: Path) -> None:
+    folder, out = make_folder(tmp_path / "topics", queries=60), tmp_path / "quality.json"
+    rows = [json.loads(line) for line in (folder / "outcomes.jsonl").read_text().splitlines()]
+    bare = [{key: value for key, value in row.items() if key != "answer"} for row in rows]
+    (folder / "outcomes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bare))
+    asked = ("--data", folder, "--json", out, "--seeds", "0", "--answer-vectors", *QUICK)
+    run("quality.py", *asked, code=1)
+    found = read(out)
+    assert found["options"]["answer_vectors"] is True
+    assert "has no answers as text" in found["failed"][0]["error"]
