@@ -28,8 +28,10 @@ from functools import partial
 from pathlib import Path
 
 from crowd import measure_crowd
+from intent_curves import draw_curves
 from intent_measuring import Exam, measure, without_history
-from intent_tables import CURVE, DEAF, draw_curves, markdown, summarize
+from intent_sums import CURVE, DEAF, summarize
+from intent_tables import markdown
 from measuring import Record
 from onboarding import measure_curve
 from pleading import measure_pleading

@@ -152,11 +152,11 @@ def test_agents_of_the_held_out_part_alone_are_reported_by_themselves(bench: Any
     }
     assert found["unseen"] == {"gardens": {"queries": sum(alone), **shares}}
     run = {"set": "split", "seed": 0, "change": "agentroute", **found}
-    summary = bench["intent_tables"].summarize([run])["split"]["unseen"]
+    summary = bench["intent_sums"].summarize([run])["split"]["unseen"]
     assert (summary["agents"], summary["queries"]) == (["gardens"], sum(alone))
     for name, share in shares.items():
         assert summary[name]["mean"] == pytest.approx(share)
-    text = bench["intent_tables"].markdown(bench["intent_tables"].summarize([run]), [], "again")
+    text = bench["intent_tables"].markdown(bench["intent_sums"].summarize([run]), [], "again")
     assert f"| split | gardens | {sum(alone)} |" in text
 
 
@@ -269,7 +269,7 @@ def part(seed: int, queries: int = 40) -> Any:
 
 
 def test_a_figure_over_seeds_counts_a_query_once_and_keeps_unknown_unknown(bench: Any) -> None:
-    over_seeds = bench["intent_tables"].over_seeds
+    over_seeds = bench["intent_sums"].over_seeds
     once = over_seeds([part(3)])
     value, counts, _ = part(3)
     assert once["mean"] == pytest.approx(value[counts].mean())
