@@ -28,7 +28,10 @@ def train(
         ),
     ] = 0.01,
     doubt: Annotated[
-        float, typer.Option(help="Standard errors of the loss that are added to it.", min=0.0, max=9.0)
+        float,
+        typer.Option(
+            help="Standard errors of the loss that are added to it; 0 to believe it.", min=0.0, max=9.0
+        ),
     ] = 1.0,
     price: Annotated[
         str | None, typer.Option(help="tokens, cost_usd, all_tokens, weight or highest.")
@@ -95,7 +98,8 @@ def train(
     for learned in router.plans:
         choice = learned.choice
         worth = (
-            f"always {learned.ladder.named[-1]}: nothing saves within the loss that is allowed"
+            f"always {learned.ladder.named[-1]}: nothing saves within {100 * max_loss:g} points of loss with "
+            f"{doubt:g} standard errors in reserve; record more steps, or allow more --max-loss"
             if choice.at is None
             else f"saves {choice.saved:.1%} of {learned.currency}, loss {100 * choice.loss:+.1f} points"
         )

@@ -22,7 +22,7 @@ class Choice:
         at: Which price holds; ``None`` when the highest rung is always asked.
         margin: Points of score (0 to 1) by which anything else must be worth more than the highest rung.
         loss: Points of score (0 to 1) below the highest rung.
-        doubt: The standard error of the loss.
+        doubt: The standard error of the loss; see ``_error``.
         saved: Share of the highest rung's price that was not spent.
         tried: Loss, its standard error and the saving of each setting: all prices at the first margin, then
             at the next.
@@ -65,8 +65,7 @@ def choose(
     tried: list[tuple[float, float, float]] = []
     for _, _, found in walks:
         lost = by_episode(top, episodes) - by_episode(found.score, episodes)
-        error = float(lost.std() / max(1.0, len(lost)) ** 0.5)
-        tried.append((float(lost.mean()), error, float(1.0 - found.spent(price).sum() / whole)))
+        tried.append((float(lost.mean()), _error(lost), float(1.0 - found.spent(price).sum() / whole)))
     smooth = _rising([loss for loss, _, _ in tried], [saved for _, _, saved in tried])
     within = [
         n for n, (_, error, saved) in enumerate(tried) if smooth[n] + doubt * error <= max_loss and saved > 0
@@ -77,6 +76,16 @@ def choose(
     loss, error, saved = tried[best]
     at, margin, _ = walks[best]
     return Choice(at=at, margin=margin, loss=loss, doubt=error, saved=saved, tried=tuple(tried))
+
+
+def _error(lost: Floats) -> float:
+    """Return the standard error of a mean loss, half a case more having been lost or gained whole.
+
+    Where nothing was lost on a hundred steps, something may be on the next hundred: that is no certainty. So
+    the error is never below ``sqrt(0.5) / (cases + 0.5)``: it takes 71 cases to promise a loss of one point.
+    """
+    count = len(lost) + 0.5
+    return float((lost.var() * len(lost) + 0.5) ** 0.5 / count)
 
 
 def _rising(losses: Sequence[float], savings: Sequence[float]) -> Floats:

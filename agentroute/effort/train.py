@@ -45,7 +45,7 @@ class EffortConfig:
     Args:
         seed: Same seed, same router.
         max_loss: Points of score (0 to 1) that the router may lose against the highest rung, in the mean;
-            below 0, points that it must gain.
+            below 0, points that it must gain. That nothing is lost, 0, can be promised only without doubt.
         doubt: Standard errors of the loss that are added to it before it is compared with ``max_loss``.
         price: The currency, one of ``ladders.CURRENCIES``; by default the first that is known.
         trees: Trees of each forest.

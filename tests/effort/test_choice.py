@@ -35,6 +35,14 @@ def test_doubt_asks_for_more() -> None:
     assert chosen(walk(0, 10), walk(2, 40), doubt=1.0).at == 0
 
 
+def test_nothing_lost_on_so_many_steps_is_no_certainty() -> None:
+    found = chosen(walk(0, 40), max_loss=0.02, doubt=1.0)
+    assert (found.at, found.loss) == (0, 0.0) and found.doubt == pytest.approx(0.5**0.5 / (STEPS + 0.5))
+    # That nothing at all is lost cannot be promised with doubt, however many steps say so.
+    assert chosen(walk(0, 40), max_loss=0.0, doubt=1.0).at is None
+    assert chosen(walk(0, 40), max_loss=0.0, doubt=0.0).at == 0
+
+
 def test_a_lucky_setting_shares_the_fate_of_those_that_save_less() -> None:
     assert chosen(walk(0, 10), walk(6, 40), walk(2, 50)).at == 0
 
