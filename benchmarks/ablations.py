@@ -22,18 +22,10 @@ from agentroute.knowledge.embed import make_embedder
 from agentroute.knowledge.graph import COMPARED, KnowledgeGraph
 from agentroute.outcomes import OutcomeFolder
 from agentroute.routing.config import TrainConfig
-from agentroute.types import Embedder, Extraction, Extractor, Query
+from agentroute.types import Embedder
 
 Swap = tuple[Any, str, Any]
 """An owner, the name of one of its attributes, and what stands there instead."""
-
-
-class NoEntities:
-    """An extractor that finds nothing; what the graph then knows of a question is its vector and its task."""
-
-    def extract(self, query: Query) -> Extraction:
-        """Return nothing."""
-        return Extraction()
 
 
 def without_passages(folder: OutcomeFolder) -> OutcomeFolder:
@@ -104,7 +96,7 @@ class Ablation:
         misfit: Says why it would change nothing in a folder, or nothing when it would.
         view: Changes the folder.
         config: Changes how it is trained, by fields of ``TrainConfig``.
-        extractor: Finds the entities; ``None`` for the usual one.
+        extractor: Finds the entities.
         swaps: Changes parts of the package, in training and deciding alike.
     """
 
@@ -112,7 +104,7 @@ class Ablation:
     misfit: Callable[[OutcomeFolder], str | None] = always
     view: Callable[[OutcomeFolder], OutcomeFolder] = lambda folder: folder
     config: Mapping[str, Any] | None = None
-    extractor: Extractor | None = None
+    extractor: str = "rules"
     swaps: tuple[Swap, ...] = ()
 
     def measure(
@@ -151,7 +143,7 @@ class Ablation:
 
 
 ABLATIONS: Mapping[str, Ablation] = {
-    "no_entities": Ablation(title="without entities", extractor=NoEntities()),
+    "no_entities": Ablation(title="without entities", extractor="none"),
     "no_context": Ablation(title="without passages", misfit=has_passages, view=without_passages),
     "no_words": Ablation(
         title="without the regression on words",

@@ -21,6 +21,7 @@ from routing.folders import EMBEDDER, make_folder, random_graphs, random_weights
 
 from agentroute.evaluation.verdict import SIMPLE, PolicyScore
 from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.extract import NoExtractor
 from agentroute.knowledge.graph import COMPARED, GAVE
 from agentroute.knowledge.hetero import collate, to_hetero
 from agentroute.knowledge.team import Team
@@ -289,7 +290,7 @@ def test_hgt_decides_as_it_was_trained(bench: type, answers: int, graphs: slice)
 def test_a_change_lasts_as_long_as_its_training(bench: type) -> None:
     ablations = bench["ablations"]
     agents = [spec("rivers"), spec("primes")]
-    builder = GraphBuilder(Team.build(agents, EMBEDDER), EMBEDDER, ablations.NoEntities())
+    builder = GraphBuilder(Team.build(agents, EMBEDDER), EMBEDDER, NoExtractor())
     query = Query(text="Is the Rhine in Basel?", task="rivers")
     given_ = [Answer(agent=one.id, text="It is in Basel", status="ok") for one in agents]
 

@@ -79,6 +79,9 @@ def train(
     without: Without = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data, at most.", min=1)] = None,
     embedder: Annotated[str, typer.Option(help="minilm, hashing, or st:NAME.")] = "minilm",
+    extractor: Annotated[
+        str, typer.Option(help="What finds entities: rules, none, or spacy:MODEL.")
+    ] = "rules",
     bundle_encoder: Annotated[
         bool, typer.Option("--bundle-encoder", help="Put the encoder beside the router.")
     ] = False,
@@ -124,6 +127,7 @@ def train(
                 without=tuple(without or ()),
                 held_out=not everything,
                 embedder=embedder,
+                extractor=extractor,
                 progress=bar,
                 tune_encoder=tune_encoder,
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agentroute.knowledge.build import GraphBuilder
-from agentroute.knowledge.extract import RuleExtractor
 from agentroute.knowledge.graph import Indices, KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
@@ -42,18 +41,18 @@ class Memory:
     groups: Indices
 
     @classmethod
-    def of(cls, lesson: Lesson, encoder: Embedder, extractor: Extractor | None) -> Memory:
+    def of(cls, lesson: Lesson, encoder: Embedder, finder: Extractor) -> Memory:
         """Remember the queries to learn from.
 
         Args:
             lesson: The queries.
             encoder: Makes their vectors.
-            extractor: Finds their entities; by default the rule extractor.
+            finder: Finds their entities.
 
         Returns:
             What is remembered.
         """
-        finder, learned, config = extractor or RuleExtractor(), lesson.learned, lesson.config
+        learned, config = lesson.learned, lesson.config
         groups = answer_groups(learned)
         record = remember(learned, encoder, finder)
         examples = examples_of(record, learned)

@@ -305,12 +305,13 @@ class GraphRouter(DecidingRouter):
         Args:
             folder: The router's folder.
             embedder: By default the one that the file names.
-            extractor: By default the rule extractor.
+            extractor: By default the one it was trained with, where that has a name.
 
         Returns:
             The router.
 
         Raises:
-            RouterFileError: The file is missing, damaged, or was trained with another embedder.
+            RouterFileError: The file is missing, damaged, or was trained with another embedder, or with an
+                extractor that is not there.
         """
         return router_file.load(cls, folder, embedder, extractor)

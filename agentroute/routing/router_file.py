@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.errors import RouterFileError
+from agentroute.errors import AgentRouteError, RouterFileError
 from agentroute.knowledge import files
 from agentroute.knowledge.build import SUITS_DIM, dims
-from agentroute.knowledge.extract import RuleExtractor
+from agentroute.knowledge.extract import make_extractor
 from agentroute.knowledge.grow import ANSWER_EXTRA
 from agentroute.knowledge.record import TrackRecord
 from agentroute.routing import sets  # noqa: F401  # a router's file may name the policy of sets
@@ -72,7 +72,7 @@ def load(
         embedder = embedder or _named_embedder(manifest["embedder_name"], trained, Path(folder))
         router = make(
             embedder=embedder,
-            extractor=extractor or RuleExtractor(),
+            extractor=extractor or _named_extractor(manifest.get("extractor", "rules"), folder),
             record=TrackRecord.restore(manifest["record"], part("record.")),
             weights=part("gnn."),
             tried=[Setting.from_plain(setting) for setting in manifest["tried"]],
@@ -115,6 +115,15 @@ def _misfits(router: GraphRouter) -> str:
         if name in sizes and router.weights[name].shape[-1] != sizes[name]:
             return f"{name} takes {router.weights[name].shape[-1]}, not {sizes[name]}"
     return ""
+
+
+def _named_extractor(name: str | None, folder: str | os.PathLike[str]) -> Extractor:
+    if name is None:
+        raise RouterFileError(f"{folder}: trained with an extractor of your own; give it as extractor=...")
+    try:
+        return make_extractor(name)
+    except AgentRouteError as error:
+        raise RouterFileError(f"{folder}: trained with the extractor {name}: {error}") from None
 
 
 def _named_embedder(name: str | None, trained: Mapping[str, Any], folder: Path) -> Embedder:

@@ -20,6 +20,7 @@ import numpy as np
 from agentroute.errors import InputError
 from agentroute.knowledge.build import query_text
 from agentroute.knowledge.embed import make_embedder
+from agentroute.knowledge.extract import extractor_name, make_extractor
 from agentroute.knowledge.graph import Floats, KnowledgeGraph
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.minilm import MiniLMEmbedder
@@ -53,7 +54,7 @@ def train(
     without: Sequence[str] = (),
     held_out: bool = True,
     embedder: str | Embedder = "minilm",
-    extractor: Extractor | None = None,
+    extractor: str | Extractor = "rules",
     progress: Progress | None = None,
     shuffle_labels: bool = False,
     tune_encoder: bool = False,
@@ -69,7 +70,7 @@ def train(
         without: Agents to leave out.
         held_out: False to train on all queries, with none left for ``evaluate``.
         embedder: A name for ``make_embedder``, or an embedder.
-        extractor: Finds the entities; by default the rule extractor.
+        extractor: A name for ``make_extractor``, or an extractor.
         progress: Called as the work goes on.
         shuffle_labels: Give every training query another query's scores: the control that must show no gain.
         tune_encoder: Whether to fine-tune MiniLM on the training utterances first; it is saved beside the
@@ -79,12 +80,14 @@ def train(
         The router.
 
     Raises:
-        InputError: The encoder cannot be tuned on this folder, there is no place to save it, or answers are
-            to be read where none were recorded as text.
+        InputError: The encoder cannot be tuned on this folder, there is no place to save it, answers are to
+            be read where none were recorded as text, or there is no such embedder or extractor.
+        MissingExtraError: The package of the embedder, or of the extractor, is not installed.
         OutcomeError: There is too little to learn from.
     """
     started = time.monotonic()
     tell = progress or (lambda what, done, total: None)
+    finder = make_extractor(extractor) if isinstance(extractor, str) else extractor
     opened = folder if isinstance(folder, OutcomeFolder) else OutcomeFolder.open(Path(folder))
     lesson = Lesson.read(opened, config, without=without, held_out=held_out, shuffled=shuffle_labels)
     if config.answer_vectors and not lesson.table.has_answers:
@@ -98,12 +101,12 @@ def train(
         encoder = make_embedder(embedder) if isinstance(embedder, str) else embedder
     unfinished = Unfinished(None if out is None else Path(out))
     tell("reading queries", 0, 1)
-    memory = Memory.of(lesson, encoder, extractor)
+    memory = Memory.of(lesson, encoder, finder)
     taught = _teach(memory, tell, unfinished)
     unset = Setting(policy=TopK(), calibration=Calibration(), score=0.0, calls=1.0, cost_usd=None)
     router = GraphRouter(
         embedder=encoder,
-        extractor=memory.builder.extractor,
+        extractor=finder,
         record=memory.record,
         weights=taught.fitted.weights,
         tried=(unset,),
@@ -112,6 +115,7 @@ def train(
         manifest={
             **_told(lesson),
             "embedder_name": embedder if isinstance(embedder, str) else None,
+            "extractor": extractor_name(finder),
             "gnn": asdict(taught.shape),
             "registry_hash": memory.builder.team.hash,
             "losses": taught.fitted.losses,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentroute.errors import MissingExtraError
-from agentroute.knowledge.extract import ModelExtractor, RuleExtractor
+from agentroute.errors import InputError, MissingExtraError
+from agentroute.knowledge.extract import ModelExtractor, NoExtractor, RuleExtractor, make_extractor
 from agentroute.types import Extraction, Message, Passage, Query
 
 
@@ -354,3 +354,17 @@ def test_without_spacy_the_error_names_the_extra():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.startswith(MissingExtraError.__name__) and "agentroute-graph[spacy]" in out
+
+
+def test_an_extractor_is_made_by_its_name():
+    query = Query(text="Is the Rhine in Basel?", entities=("Rhine", "Rhine", " "))
+    assert make_extractor("rules").extract(query) == RuleExtractor().extract(query)
+    found = make_extractor("none").extract(query)
+    assert [(entity.name, entity.kind) for entity in found.entities] == [("Rhine", "name")]
+    assert found.relations == ()
+    assert NoExtractor().extract(Query(text="Is the Rhine in Basel?")) == Extraction()
+    many = Query(text="Which?", entities=(*("the Rhine", "Rhine", "rhine"), *(f"n{i}" for i in range(9_000))))
+    assert NoExtractor().extract(many).entities == RuleExtractor().extract(many).entities
+    for wrong in ("", "rule", "spacy:", "RULES"):
+        with pytest.raises(InputError, match="choose rules, none or spacy:MODEL"):
+            make_extractor(wrong)

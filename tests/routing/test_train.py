@@ -9,9 +9,9 @@ import pytest
 import torch
 from routing.folders import EMBEDDER, TOPICS, held_out, make_folder, shared_folder, spec, trained
 
-from agentroute.errors import InputError, OutcomeError
+from agentroute.errors import InputError, OutcomeError, RouterFileError
 from agentroute.knowledge.build import GraphBuilder, query_text
-from agentroute.knowledge.extract import RuleExtractor
+from agentroute.knowledge.extract import NoExtractor, RuleExtractor
 from agentroute.knowledge.graph import KNOWS
 from agentroute.knowledge.team import Team
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
@@ -23,7 +23,7 @@ from agentroute.routing.choose import ROUNDS
 from agentroute.routing.config import TrainConfig
 from agentroute.routing.router import GraphRouter
 from agentroute.routing.train import train
-from agentroute.types import Answer, Query
+from agentroute.types import Answer, Entity, Extraction, Query
 
 QUICK = TrainConfig(epochs=3)
 
@@ -365,3 +365,32 @@ def test_too_little_to_learn_from_is_said(tmp_path):
         quick(make_folder(tmp_path / "none", queries=30), without=list(TOPICS))
     with pytest.raises(OutcomeError, match="is not a folder"):
         quick(tmp_path / "nowhere")
+
+
+def test_a_router_is_read_with_the_extractor_that_it_was_trained_with(small, tmp_path):
+    class Own:
+        def extract(self, query: Query) -> Extraction:
+            return Extraction(entities=(Entity(name="river", kind="name"),))
+
+    agents = [spec(name) for name in TOPICS]
+    named = Query(text="Which northern River Rhine is number 3?")
+    found = {}
+    for name in ("rules", "none"):
+        quick(small, extractor=name, out=tmp_path / name)
+        again = GraphRouter.load(tmp_path / name, embedder=EMBEDDER)
+        found[name] = again.builder(agents).build([named])[0].names["entity"]
+    assert "River Rhine" in found["rules"] and found["none"] == ()
+    quick(small, extractor=Own(), out=tmp_path / "own")
+    with pytest.raises(RouterFileError, match=r"an extractor of your own; give it as extractor="):
+        GraphRouter.load(tmp_path / "own", embedder=EMBEDDER)
+    again = GraphRouter.load(tmp_path / "own", embedder=EMBEDDER, extractor=Own())
+    assert again.builder(agents).build([named])[0].names["entity"] == ("river",)
+    for built_in, name in ((RuleExtractor(), "rules"), (NoExtractor(), "none")):
+        assert quick(small, extractor=built_in).manifest["extractor"] == name
+    with pytest.raises(InputError, match="there is no extractor 'rule'"):
+        quick(small, extractor="rule")
+    gone = quick(small, out=tmp_path / "gone")
+    gone.manifest["extractor"] = "spacy:nowhere"
+    gone.save(tmp_path / "gone")
+    with pytest.raises(RouterFileError, match="trained with the extractor spacy:nowhere"):
+        GraphRouter.load(tmp_path / "gone", embedder=EMBEDDER)
