@@ -146,7 +146,7 @@ def test_silence_and_dripping_end_with_the_server_and_no_thread_stays() -> None:
             assert next(response.iter_raw()) == b" "
         begun = time.monotonic()
     assert time.monotonic() - begun < 5
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # another test's may have ended meanwhile
 
 
 def test_embeddings_have_one_vector_per_text() -> None:
