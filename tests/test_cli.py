@@ -475,6 +475,7 @@ def test_train_refuses_before_it_works(trained: tuple[Path, Path], tmp_path: Pat
     args = ("train", folder, "--out", tmp_path / "r", "--embedder")
     assert "no embedder 'bert'" in run(*args, "bert", code=2)[1]
     assert "--bundle-encoder" in run(*args, "hashing", "--bundle-encoder", code=2)[1]
+    assert "no extractor 'noun'" in run(*args, "hashing", "--extractor", "noun", code=2)[1]
     assert (tmp_path / "file").read_text() == "mine" and not (tmp_path / "r").exists()
 
 
@@ -577,6 +578,14 @@ def test_evaluate_without_everybody_is_refused(trained: tuple[Path, Path]) -> No
     names = ("rivers", "primes", "poems", "engines")
     args = [part for name in names for part in ("--without", name)]
     assert "no agent is left" in run("evaluate", router, folder, *args, code=2)[1]
+
+
+def test_train_takes_an_extractor_by_its_name(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "topics", queries=60)
+    args = ("train", folder, "--embedder", "hashing", "--epochs", 1)
+    for name in ("rules", "none"):
+        run(*args, "--out", tmp_path / name, "--extractor", name)
+        assert GraphRouter.load(tmp_path / name).manifest["extractor"] == name
 
 
 def test_train_names_the_records_it_could_not_use(tmp_path: Path) -> None:

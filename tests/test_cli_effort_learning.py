@@ -44,10 +44,17 @@ def test_each_kind_of_router_is_told_from_the_other(router: Path) -> None:
 
 
 def test_train_says_it_in_json(folder: Path, tmp_path: Path) -> None:
-    said, _ = run("effort", "train", folder, "--out", tmp_path / "r", "--max-loss", "0.0", "--json")
+    args = ("effort", "train", folder, "--out", tmp_path / "r", "--max-loss", "0.0")
+    said, _ = run(*args, "--doubt", "0", "--json")
     (ladder,) = json.loads(said)["ladders"]
     assert ladder["rungs"] == ["low", "medium", "high"]
-    assert ladder["loss"] <= 0.0
+    assert ladder["loss"] <= 0.0 < ladder["saved"] and ladder["loss_error"] > 0.0
+
+
+def test_train_says_that_no_loss_at_all_cannot_be_promised(folder: Path, tmp_path: Path) -> None:
+    said, _ = run("effort", "train", folder, "--out", tmp_path / "r", "--max-loss", "0.0")
+    assert "always high: nothing saves within 0 points of loss with 1 standard errors in reserve" in said
+    assert "allow more --max-loss" in said
 
 
 def test_what_cannot_be_used_is_said(folder: Path, router: Path, tmp_path: Path) -> None:
