@@ -188,6 +188,7 @@ def with_encoder(router: GraphRouter, embedder: Embedder) -> GraphRouter:
         setting=router.setting,
         baseline=router.baseline,
         manifest=router.manifest,
+        foresight=router.foresight,
     )
 
 

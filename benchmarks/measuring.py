@@ -152,6 +152,7 @@ def measure(
     config: TrainConfig,
     embedder: str | Embedder,
     tell: Progress,
+    tune: bool = False,
 ) -> Record:
     """Train on a folder and evaluate, unbounded and as the plan says.
 
@@ -161,11 +162,13 @@ def measure(
         config: How to train; its seed decides the split.
         embedder: As for ``train``.
         tell: Called as the work goes on.
+        tune: Whether the encoder is tuned first.
 
     Returns:
         Plain data: the figures, and the scores query by query of whatever is compared.
     """
-    router = train(folder, config=config, without=plan.absent(folder), embedder=embedder, progress=tell)
+    absent = plan.absent(folder)
+    router = train(folder, config=config, without=absent, embedder=embedder, progress=tell, tune_encoder=tune)
     began = time.monotonic()
     seed = config.seed
     report = evaluate(router, folder, seed=seed, control=False, progress=tell)

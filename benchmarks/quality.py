@@ -1,7 +1,8 @@
 """How good are its answers? Points above the best single agent, beside all that is simpler.
 
     python benchmarks/quality.py --data DIR --json OUT [--sets a,b] [--seeds 0,1,2] [--ablations]
-        [--answer-vectors] [--markdown OUT.md] [--pictures DIR] [--embedder minilm] [--epochs N] [--if-any]
+        [--answer-vectors] [--tune-encoder] [--markdown OUT.md] [--pictures DIR] [--embedder minilm]
+        [--epochs N] [--if-any]
 
 DIR is an outcome folder, or holds several. Each set is split, trained on and judged anew with every seed,
 through the same ``train`` and ``evaluate`` as the commands of these names. ``--ablations`` trains again with
@@ -41,6 +42,12 @@ from agentroute.outcomes import OutcomeFolder
 from agentroute.routing.config import TrainConfig
 
 SCRIPT = "quality.py"
+FLAGS = {
+    "--answer-vectors": "let the router read what answers mean",
+    "--tune-encoder": "tune the encoder on the recorded scores first",
+}
+"""Ways to train that are no settings of the network."""
+
 KIND = Kind("outcome folder", "outcomes.jsonl", lambda path: any(path.glob("outcomes.jsonl*")))
 
 
@@ -73,7 +80,7 @@ def _measure(
 ) -> Record:
     plan = PLANS.get(name, Plan())
     if change == WHOLE:
-        return measure(folder, plan, config, given.embedder, bar)
+        return measure(folder, plan, config, given.embedder, bar, given.tune_encoder)
     return measure_change(change, folder, plan, config, given.embedder, bar)
 
 
@@ -81,7 +88,7 @@ def finish(results: Results, sets: Sequence[str], given: argparse.Namespace) -> 
     """Write the tables and the pictures of the sets and seeds asked for, as far as they are measured."""
     results.write()
     runs = [run for run in results.runs if run["set"] in sets and run["seed"] in given.seeds]
-    again = spelled(SCRIPT, given, *(["--answer-vectors"] if given.answer_vectors else []))
+    again = spelled(SCRIPT, given, *(flag for flag in FLAGS if getattr(given, _name(flag))))
     print_tables(markdown(summarize(runs), results.failed, again, f"{again} --ablations"), given)
     if given.pictures is not None:
         for path in pictures(runs, given.pictures):
@@ -91,8 +98,13 @@ def finish(results: Results, sets: Sequence[str], given: argparse.Namespace) -> 
 def arguments() -> argparse.Namespace:
     asked = parser(__doc__, KIND)
     asked.add_argument("--ablations", action="store_true", help="also change one part at a time")
-    asked.add_argument("--answer-vectors", action="store_true", help="let the router read what answers mean")
+    for flag, meaning in FLAGS.items():
+        asked.add_argument(flag, action="store_true", help=meaning)
     return asked.parse_args()
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
 
 
 def main() -> int:
@@ -102,7 +114,7 @@ def main() -> int:
             check_picture(Path("any.png"))
         sets = find_sets(given.data, given.sets, KIND, if_any=given.if_any)
         options = {"embedder": given.embedder, "epochs": given.epochs}
-        options |= {"answer_vectors": True} if given.answer_vectors else {}
+        options |= {_name(flag): True for flag in FLAGS if getattr(given, _name(flag))}
         results = Results(given.json, command_line(SCRIPT), options, summarize)
     except AgentRouteError as error:
         tell(f"error: {error}")

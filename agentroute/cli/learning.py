@@ -87,7 +87,7 @@ def train(
     ] = False,
     tune_encoder: Annotated[
         bool,
-        typer.Option("--tune-encoder", help="Fine-tune minilm on the utterances first, for minutes."),
+        typer.Option("--tune-encoder", help="Fine-tune minilm on the questions first, for minutes."),
     ] = False,
     answer_vectors: Annotated[
         bool,
@@ -136,7 +136,7 @@ def train(
             f"interrupted; what was learned so far is kept in {out}, and an older router there is whole; "
             "run the same command again to go on"
         ) from None
-    if bundle_encoder and not tune_encoder:  # a tuned one is there already
+    if bundle_encoder and not (tune_encoder and opened.labelled):  # a tuned one is there already
         from agentroute.knowledge.minilm import MiniLMEmbedder
         from agentroute.routing.router_file import ENCODER_FOLDER
 

@@ -226,4 +226,5 @@ def _train_control(router: GraphRouter, opened: OutcomeFolder, progress: Progres
         extractor=router.extractor,
         progress=lambda what, done, total: tell(f"control: {what}", done, total),
         shuffle_labels=True,
+        tune_encoder=router.foresight is not None,
     )

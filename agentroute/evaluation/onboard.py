@@ -209,6 +209,7 @@ def _joined(made: Onboarding, router: GraphRouter, found: OutcomeTable, rows: In
         setting=router.setting,
         baseline=_with_usual(router.baseline),
         manifest={**router.manifest, "onboarded": [*past, {"agent": spec.id, "probes": ran}]},
+        foresight=router.foresight,
     )
     joined.one_level = router.one_level
     return Onboarding(

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from agentroute.knowledge.embed import HashingEmbedder
+from agentroute.knowledge.foresight import Foresight
 from agentroute.knowledge.graph import (
     KNOWS,
     MENTIONS,
@@ -77,6 +78,7 @@ class GraphBuilder:
         extractor: Finds entities.
         record: What the agents scored before; ``None`` before any training.
         read_answers: Whether answers get text vectors; without them an answer costs no call of the embedder.
+        foresight: What foresees scores on a question; ``None`` where no encoder was tuned on scores.
     """
 
     team: Team
@@ -84,6 +86,7 @@ class GraphBuilder:
     extractor: Extractor
     record: TrackRecord | None = None
     read_answers: bool = False
+    foresight: Foresight | None = None
 
     def build(self, queries: Sequence[Query]) -> list[KnowledgeGraph]:
         """Build one graph per query.
@@ -185,7 +188,8 @@ class GraphBuilder:
         if record is None or not len(record.vectors):
             return suits
         task = np.array([record.task_position.get(query.task or "", -1) for query in queries], np.int64)
-        estimates = record.estimates(texts, vectors, task)
+        foreseen = None if self.foresight is None else self.foresight(texts)
+        estimates = record.estimates(texts, vectors, task, foreseen)
         column = self._columns
         # A newcomer starts where the pool stands on this query, with the last flag saying that this is a
         # guess.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.foresight import Foresight
 from agentroute.knowledge.graph import Indices, KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
@@ -32,6 +33,7 @@ class Memory:
         examples: What words were learned from.
         ridge: Strength of the pull of the regression on words.
         groups: ``replay.answer_groups`` of the queries to learn from.
+        foreseen: What was foreseen of them, each by what has not seen it; ``None`` where nothing was.
     """
 
     lesson: Lesson
@@ -39,15 +41,25 @@ class Memory:
     examples: Examples
     ridge: float
     groups: Indices
+    foreseen: Foresight | None
 
     @classmethod
-    def of(cls, lesson: Lesson, encoder: Embedder, finder: Extractor) -> Memory:
+    def of(
+        cls,
+        lesson: Lesson,
+        encoder: Embedder,
+        finder: Extractor,
+        foresight: Foresight | None = None,
+        foreseen: Foresight | None = None,
+    ) -> Memory:
         """Remember the queries to learn from.
 
         Args:
             lesson: The queries.
             encoder: Makes their vectors.
             finder: Finds their entities.
+            foresight: Foresees scores on any question, if there is such a thing.
+            foreseen: What was foreseen of the queries to learn from, each by what has not seen it.
 
         Returns:
             What is remembered.
@@ -61,8 +73,8 @@ class Memory:
         if lesson.table.has_answers:
             record = replace(record, voice=fit_voices(groups, learned.score, config))
         team = Team.build(lesson.table.agents, encoder)
-        builder = GraphBuilder(team, encoder, finder, record, read_answers=config.answer_vectors)
-        return cls(lesson, builder, examples, ridge, groups)
+        builder = GraphBuilder(team, encoder, finder, record, config.answer_vectors, foresight)
+        return cls(lesson, builder, examples, ridge, groups, foreseen)
 
     @property
     def record(self) -> TrackRecord:
@@ -73,7 +85,8 @@ class Memory:
     def graphs(self) -> list[KnowledgeGraph]:
         """Build the graphs of the queries to learn from, each without its own outcome, fully grown."""
         learned, seed = self.lesson.learned, self.lesson.config.seed
-        bare = cross_fitted(self.builder, learned, self.examples, seed, self.ridge)
+        unseen = replace(self.builder, foresight=self.foreseen)
+        bare = cross_fitted(unseen, learned, self.examples, seed, self.ridge)
         return grow_all(self.builder, bare, learned)
 
     def held(self) -> list[KnowledgeGraph]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from agentroute.errors import InputError
 from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.foresight import TunedForesight
 from agentroute.knowledge.graph import BASE, Floats, Indices, KnowledgeGraph
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import TrackRecord
@@ -49,6 +50,7 @@ class GraphRouter(DecidingRouter):
         setting: The one in use.
         baseline: Parameters of the query-only network, which was trained on the same queries for comparison.
         manifest: Where it comes from: data, seed, split, figures.
+        foresight: Foresees scores on a question, where an encoder was tuned for it.
 
     Attributes:
         network: Runs the parameters.
@@ -65,6 +67,7 @@ class GraphRouter(DecidingRouter):
         setting: Setting,
         baseline: Weights,
         manifest: Mapping[str, Any],
+        foresight: TunedForesight | None = None,
     ) -> None:
         super().__init__(embedder, extractor, setting.policy, record, str(manifest.get("version", "")))
         self.rounds = setting.rounds
@@ -72,6 +75,7 @@ class GraphRouter(DecidingRouter):
         self.tried, self.setting = tuple(tried), setting
         self.one_level: tuple[OneLevel, ...] = ()
         self.record: TrackRecord = record
+        self.foresight = foresight
         self.network = NumpyGNN(weights)
         # Shared by copies: the last query's first stage, so that a later round goes on from it.
         self._last: dict[str, tuple[GraphBuilder, Query, KnowledgeGraph, Base]] = {}
@@ -79,15 +83,16 @@ class GraphRouter(DecidingRouter):
     def builder(self, agents: Sequence[AgentSpec]) -> GraphBuilder:
         """Return the graph builder of a team; see ``DecidingRouter.builder``."""
         found = super().builder(agents)
-        return found if found.read_answers == self.reads_answers else self._reading(found)
+        mine = (found.read_answers, found.foresight) == (self.reads_answers, self.foresight)
+        return found if mine else self._own(found)
 
     @property
     def reads_answers(self) -> bool:
         """Whether the vectors of answers are read."""
         return bool(self.manifest["train"].get("answer_vectors", False))
 
-    def _reading(self, found: GraphBuilder) -> GraphBuilder:
-        made = replace(found, read_answers=self.reads_answers)
+    def _own(self, found: GraphBuilder) -> GraphBuilder:
+        made = replace(found, read_answers=self.reads_answers, foresight=self.foresight)
         self._builders[self._builders.index(found)] = made
         return made
 
@@ -312,6 +317,6 @@ class GraphRouter(DecidingRouter):
 
         Raises:
             RouterFileError: The file is missing, damaged, or was trained with another embedder, or with an
-                extractor that is not there.
+                extractor that is not there; or the encoder that was tuned for it is not beside it.
         """
         return router_file.load(cls, folder, embedder, extractor)

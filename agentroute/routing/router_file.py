@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -11,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.errors import AgentRouteError, RouterFileError
+from agentroute.errors import AgentRouteError, InputError, RouterFileError
 from agentroute.knowledge import files
 from agentroute.knowledge.build import SUITS_DIM, dims
 from agentroute.knowledge.extract import make_extractor
+from agentroute.knowledge.foresight import TunedForesight
 from agentroute.knowledge.grow import ANSWER_EXTRA
+from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.record import TrackRecord
 from agentroute.routing import sets  # noqa: F401  # a router's file may name the policy of sets
 from agentroute.routing.choose import Setting
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 
 ENCODER_FOLDER = "encoder"
 """Where a router's folder holds its encoder, when it was trained with ``--bundle-encoder``."""
+
+FORESIGHT_FOLDER = "foresight-"
+"""How the name of a folder with an encoder tuned on scores begins; its fingerprint's hash follows."""
 
 
 def save(router: GraphRouter, folder: str | os.PathLike[str]) -> None:
@@ -44,7 +51,41 @@ def save(router: GraphRouter, folder: str | os.PathLike[str]) -> None:
     tensors = {f"record.{name}": value for name, value in record.arrays().items()}
     tensors |= {f"gnn.{name}": np.asarray(value) for name, value in router.weights.items()}
     tensors |= {f"baseline.{name}": np.asarray(value) for name, value in router.baseline.items()}
+    manifest["foresight"] = _foresight_beside(router.foresight, Path(folder))
+    if router.foresight is not None:
+        tensors |= {f"foresight.{name}": value for name, value in router.foresight.arrays().items()}
     files.save(folder, manifest, tensors)
+    for other in Path(folder).glob(f"{FORESIGHT_FOLDER}*"):
+        if other.name != manifest["foresight"]:  # of the router that was there before
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _foresight_beside(foresight: TunedForesight | None, folder: Path) -> str | None:
+    """Put the tuned encoder into a folder of its own, so that an older router keeps its own until the end."""
+    if foresight is None:
+        return None
+    print_ = foresight.encoder.fingerprint
+    name = f"{FORESIGHT_FOLDER}{hashlib.sha256(print_.encode()).hexdigest()[:12]}"
+    try:
+        there = MiniLMEmbedder(folder / name).fingerprint == print_
+    except InputError:  # not there, or not whole
+        there = False
+    if not there:
+        foresight.encoder.bundle(folder / name)
+    return name
+
+
+def _foresight(name: str | None, folder: Path, arrays: Mapping[str, Any]) -> TunedForesight | None:
+    if name is None:
+        return None
+    try:
+        encoder = MiniLMEmbedder(folder / name)
+    except InputError as error:
+        raise RouterFileError(
+            f"{folder} lacks the encoder that was tuned for it ({error}); copy the router's whole folder, "
+            "or train it again"
+        ) from None
+    return TunedForesight(encoder, arrays["weight"], arrays["bias"])
 
 
 def load(
@@ -79,6 +120,7 @@ def load(
             setting=Setting.from_plain(manifest["setting"]),
             baseline=part("baseline."),
             manifest=manifest,
+            foresight=_foresight(manifest.get("foresight"), Path(folder), part("foresight.")),
         )
         router.one_level = tuple(map(OneLevel.from_plain, manifest.get("one_level", ())))
         _ = router.call_price, router.reads_answers  # what is asked for later is there as well

@@ -41,6 +41,7 @@ from agentroute.routing.router_file import ENCODER_FOLDER
 from agentroute.routing.runtime import NumpyGNN
 from agentroute.routing.sets import set_settings
 from agentroute.routing.trial import Trial
+from agentroute.routing.tuned import fresh_encoder, tuned_embedder, tuned_foresight
 from agentroute.routing.unfinished import Unfinished
 from agentroute.routing.views import views_of
 from agentroute.types import Embedder, Extractor
@@ -73,15 +74,16 @@ def train(
         extractor: A name for ``make_extractor``, or an extractor.
         progress: Called as the work goes on.
         shuffle_labels: Give every training query another query's scores: the control that must show no gain.
-        tune_encoder: Whether to fine-tune MiniLM on the training utterances first; it is saved beside the
-            router.
+        tune_encoder: Whether to fine-tune MiniLM first, for minutes. On utterances it becomes the embedder.
+            On outcomes the embedder stays, and the tuned one foresees what each agent should score on a
+            question. Either is saved beside the router.
 
     Returns:
         The router.
 
     Raises:
-        InputError: The encoder cannot be tuned on this folder, there is no place to save it, answers are to
-            be read where none were recorded as text, or there is no such embedder or extractor.
+        InputError: The encoder cannot be tuned on these utterances, there is no place to save it, answers are
+            to be read where none were recorded as text, or there is no such embedder or extractor.
         MissingExtraError: The package of the embedder, or of the extractor, is not installed.
         OutcomeError: There is too little to learn from.
     """
@@ -95,13 +97,16 @@ def train(
             f"{opened.path} has no answers as text, so that there are none to read: "
             "leave out answer_vectors (--answer-vectors)"
         )
-    if tune_encoder:
-        encoder: Embedder = _tuned(lesson, embedder, out, tell)
+    foresight, foreseen = None, None
+    if tune_encoder and opened.labelled:
+        encoder: Embedder = tuned_embedder(lesson, embedder, out, tell)
     else:
         encoder = make_embedder(embedder) if isinstance(embedder, str) else embedder
+    if tune_encoder and not opened.labelled:
+        foresight, foreseen = tuned_foresight(lesson, tell)
     unfinished = Unfinished(None if out is None else Path(out))
     tell("reading queries", 0, 1)
-    memory = Memory.of(lesson, encoder, finder)
+    memory = Memory.of(lesson, encoder, finder, foresight, foreseen)
     taught = _teach(memory, tell, unfinished)
     unset = Setting(policy=TopK(), calibration=Calibration(), score=0.0, calls=1.0, cost_usd=None)
     router = GraphRouter(
@@ -120,6 +125,7 @@ def train(
             "registry_hash": memory.builder.team.hash,
             "losses": taught.fitted.losses,
         },
+        foresight=foresight,
     )
     tell("choosing a policy", 0, 1)
     router = _chosen(router, memory, taught, control=shuffle_labels)
@@ -129,9 +135,9 @@ def train(
         router.record = memory.completed(taught.known)
     router.manifest = {**router.manifest, "seconds": round(time.monotonic() - started, 1)}
     if out is not None:
-        if isinstance(encoder, MiniLMEmbedder) and tune_encoder:
+        if isinstance(encoder, MiniLMEmbedder) and tune_encoder and opened.labelled:
             encoder.bundle(Path(out) / ENCODER_FOLDER)
-            shutil.rmtree(_fresh_encoder(out))
+            shutil.rmtree(fresh_encoder(out))
         router.save(out)
         unfinished.clear()
     return router
@@ -220,37 +226,6 @@ def _told(lesson: Lesson) -> dict[str, Any]:
         "without": [*lesson.without],
         "sparse": [*lesson.sparse],
     }
-
-
-def _tuned(
-    lesson: Lesson, embedder: str | Embedder, out: str | os.PathLike[str] | None, tell: Progress
-) -> MiniLMEmbedder:
-    """Fine-tune the encoder on the training part, into the folder that the router is saved in."""
-    if not lesson.opened.labelled:
-        raise InputError(
-            f"{lesson.opened.path} holds outcomes: an encoder is tuned on utterances that say which agents "
-            "fit; train without tuning it"
-        )
-    if embedder != "minilm":
-        raise InputError(f"the embedder is {embedder}; only minilm can be tuned")
-    if out is None:
-        raise InputError("a tuned encoder is saved beside the router; say where with out=FOLDER")
-    from agentroute.knowledge.tune import tune_encoder
-
-    some = lesson.table.take(lesson.split.train)
-    return tune_encoder(
-        [query_text(row.query) for row in some.queries],
-        np.asarray(np.nan_to_num(some.score) > 0.5),
-        [spec.card for spec in some.agents],
-        _fresh_encoder(out),
-        seed=lesson.config.seed,
-        tell=tell,
-    )
-
-
-def _fresh_encoder(out: str | os.PathLike[str]) -> Path:
-    """Where a tuned encoder waits until its router is saved, so that an older router keeps its own."""
-    return Path(out) / f"{ENCODER_FOLDER}.new"
 
 
 def _fit_baseline(memory: Memory, rate: float) -> dict[str, Floats]:

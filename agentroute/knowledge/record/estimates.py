@@ -30,8 +30,8 @@ def estimate(tallies: Tallies, task: Indices, near: Neighbours, words: Floats | 
         tallies: What was counted.
         task: Position of the task per query, -1 for none. Shapes: ``(batch,)``.
         near: The recorded queries most like each.
-        words: How far the words say that each agent is above its mean, if that was learned. Shapes:
-            ``(batch, agents)``.
+        words: How far the question says that each agent is above its mean, if that was learned: by its words,
+            and by what is foreseen of it. Shapes: ``(batch, agents)``.
 
     Returns:
         Shapes: ``(batch, agents, ESTIMATES_DIM)``.

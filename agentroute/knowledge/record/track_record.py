@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agentroute.knowledge.foresight import joined
 from agentroute.knowledge.record.estimates import estimate
 from agentroute.knowledge.record.neighbours import nearest
 from agentroute.knowledge.record.tallies import Tallies
@@ -214,22 +215,28 @@ class TrackRecord:
             regression=None,
         )
 
-    def estimates(self, texts: Sequence[str], vectors: Floats, task: Indices) -> Floats:
+    def estimates(
+        self, texts: Sequence[str], vectors: Floats, task: Indices, foreseen: Floats | None = None
+    ) -> Floats:
         """Estimate every agent's score on each query from the queries that came before.
 
         Each step is a mean shrunk toward the wider one: the pool, the agent, the agent on this task, the
-        agent on the nearest queries (weights ``exp(SHARPNESS * cosine)``). Beside them stands what the words
-        say.
+        agent on the nearest queries (weights ``exp(SHARPNESS * cosine)``). Beside them stands what the
+        question itself says.
 
         Args:
             texts: The queries' texts.
             vectors: Query vectors. Shapes: ``(batch, dim)``.
             task: Position in ``tasks`` per query, -1 for none. Shapes: ``(batch,)``.
+            foreseen: What a tuned encoder foresees of the agents that were there from the beginning, if there
+                is one; see ``foresight``. Shapes: ``(batch, settled)``.
 
         Returns:
             Shapes: ``(batch, agents, ESTIMATES_DIM)``.
         """
         words = None if self.regression is None else self.regression(texts, vectors, task)
+        if foreseen is not None:
+            words = joined(words, foreseen, self.mean)
         return estimate(self.tallies, task, nearest(vectors, self.vectors), words)
 
     def entity_ties(self, keys: Sequence[str]) -> tuple[Indices, Floats]:

@@ -7,24 +7,26 @@ by its card alone profits too.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from agentroute.errors import InputError, MissingExtraError
-from agentroute.knowledge.export import MINILM, export_encoder, load_body, minilm_weights
+from agentroute.errors import InputError
 from agentroute.knowledge.minilm import MiniLMEmbedder
+from agentroute.knowledge.tuning.body import (
+    encode,
+    fresh_body,
+    one_thread,
+    rate,
+    tokens_of,
+    tools,
+    write_tuned,
+)
 
 Indices = npt.NDArray[np.int64]
-
-MAX_TOKENS = 64
-"""Tokens read of a text while tuning; the encoder itself reads more."""
 
 AGENTS_IN_BATCH, UTTERANCES_EACH = 32, 3
 """A batch holds so many utterances of so many agents, and the agents' cards."""
@@ -34,9 +36,6 @@ PARTS_BY_LENGTH = 4
 
 OTHERS_IN_BATCH = 8
 """Utterances in a batch that no agent fits, where there are some."""
-
-FROZEN_LAYERS = 3
-"""Layers that stay as they are, the first ones: what they say of words holds for any text."""
 
 MOST_SEEN = 24_000
 """Utterances that are seen in all, at most, counted each time: of a large folder, fewer passes do."""
@@ -48,8 +47,6 @@ than without any tuning; most of the way, little is lost on the others."""
 
 LEARNING_RATE = 2e-4
 TEMPERATURE = 0.07
-WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises; then it falls to zero."""
 
 
 def tune_encoder(
@@ -81,34 +78,22 @@ def tune_encoder(
         InputError: Fewer than two agents have utterances.
         MissingExtraError: torch or transformers is not installed.
     """
-    try:
-        import torch
-        from safetensors.torch import save_file
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise MissingExtraError("tuning the encoder", "train") from None
+    torch = tools()
     if (fits.any(axis=0)).sum() < 2:
         raise InputError("tuning the encoder needs utterances of two agents at least; record more")
-    weights = minilm_weights()
-    tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(MAX_TOKENS)
-    everything = [encoding.ids for encoding in tokenizer.encode_batch([*texts, *cards])]
+    everything = tokens_of([*texts, *cards])
     epochs = min(epochs, MOST_SEEN / max(len(texts), 1))
     batches = list(_batches(fits, epochs, np.random.default_rng(seed)))
-    with _one_thread(torch), torch.random.fork_rng(devices=[]):
+    with one_thread(torch), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # Without dropout, which cost a tenth of the time and gained nothing.
-        body = load_body(weights, attention="sdpa").eval()
-        for part in (body.embeddings, *body.encoder.layer[:FROZEN_LAYERS]):
-            part.requires_grad_(False)
+        body = fresh_body(attention="sdpa")
         before = {name: value.clone() for name, value in body.state_dict().items()}
         trained = [parameter for parameter in body.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01)
         steps = len(batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
         for done, (rows, same) in enumerate(batches):
-            vectors = _encode(torch, body, [everything[row] for row in rows.tolist()])
+            vectors = encode(torch, body, [everything[row] for row in rows.tolist()], PARTS_BY_LENGTH)
             loss = _contrast(torch, vectors, torch.from_numpy(same))
             optimizer.zero_grad()
             loss.backward()
@@ -116,18 +101,11 @@ def tune_encoder(
             optimizer.step()
             schedule.step()
             tell("tuning the encoder", done + 1, steps)
-        with tempfile.TemporaryDirectory() as made:
-            for name in ("config.json", "tokenizer.json"):
-                copyfile(weights / name, Path(made) / name)
-            state = {
-                name: torch.lerp(before[name], value, KEPT).contiguous()
-                if value.is_floating_point()
-                else value
-                for name, value in body.state_dict().items()
-            }
-            save_file(state, Path(made) / "model.safetensors")
-            export_encoder(Path(made), folder, name=f"{MINILM}-tuned")
-    return MiniLMEmbedder(folder)
+        state = {
+            name: torch.lerp(before[name], value, KEPT) if value.is_floating_point() else value
+            for name, value in body.state_dict().items()
+        }
+        return write_tuned(state, folder)
 
 
 def _batches(
@@ -157,22 +135,6 @@ def _batches(
         yield np.concatenate([taken, texts + np.array(chosen, np.int64)]), same
 
 
-def _encode(torch: Any, body: Any, tokens: Sequence[Sequence[int]]) -> Any:
-    """Turn token ids into unit vectors, in parts of like length, so that little is computed for padding."""
-    order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
-    parts = []
-    # Three times as fast where the processor multiplies in this format, and slower where it does not.
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
-        for rows in np.array_split(np.array(order), PARTS_BY_LENGTH):
-            longest = max(len(tokens[row]) for row in rows)
-            ids = torch.tensor([[*tokens[row], *[0] * (longest - len(tokens[row]))] for row in rows])
-            mask = torch.tensor([[1] * len(tokens[row]) + [0] * (longest - len(tokens[row])) for row in rows])
-            hidden = body(input_ids=ids, attention_mask=mask, token_type_ids=torch.zeros_like(ids))
-            hidden, keep = hidden.last_hidden_state.float(), mask.unsqueeze(-1).float()
-            parts.append((hidden * keep).sum(1) / keep.sum(1))
-    return torch.nn.functional.normalize(torch.cat(parts)[np.argsort(order)], dim=1)
-
-
 def _contrast(torch: Any, vectors: Any, same: Any) -> Any:
     """Return the mean surprise of each text's companions among all others in the batch."""
     likeness = vectors @ vectors.T / TEMPERATURE
@@ -180,19 +142,3 @@ def _contrast(torch: Any, vectors: Any, same: Any) -> Any:
     said = torch.log_softmax(likeness, dim=1)
     count = same.sum(1)
     return -((said * same).sum(1)[count > 0] / count[count > 0]).mean()
-
-
-def _rate(step: int, steps: int) -> float:
-    rising = max(WARM_UP * steps, 1.0)
-    return min((step + 1) / rising, (steps - step) / max(steps - rising, 1.0), 1.0)
-
-
-@contextmanager
-def _one_thread(torch: Any) -> Iterator[None]:
-    """Batches this small are no faster on two threads, and far slower beside other work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -7,7 +7,8 @@ import pytest
 
 from agentroute.errors import InputError
 from agentroute.knowledge.minilm import MiniLMEmbedder
-from agentroute.knowledge.tune import _batches, tune_encoder
+from agentroute.knowledge.tuning import tune_encoder
+from agentroute.knowledge.tuning.labels import _batches
 
 TEXTS = [
     "pay the bill",
