@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from agentroute.cli.app import app
 from agentroute.cli.options import Preset
+from agentroute.knowledge.tuning import scores
 from agentroute.outcomes import OutcomeFolder
 from agentroute.pipeline import load_router
 from agentroute.registry import AgentRegistry
@@ -487,6 +488,23 @@ def test_a_router_with_its_encoder_beside_it_decides_with_that(tmp_path: Path) -
     assert len(json.loads(run(*args, "--allow", "crew", "--json")[0])["ranking"]) == 4
     out, _ = run("evaluate", tmp_path / "r", folder, "--no-control")
     assert "THE ROUTER WAS TRAINED ON THESE QUERIES" in out
+
+
+def test_an_encoder_tuned_on_scores_lies_beside_its_router(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "STEPS", 1)
+    folder, home = make_folder(tmp_path / "topics", queries=60), tmp_path / "r"
+    run("train", folder, "--out", home, "--epochs", 1, "--tune-encoder", "--bundle-encoder", "--all")
+    names = sorted(path.name for path in home.iterdir())
+    assert names[0] == "encoder" and names[1].startswith("foresight-") and names[2] == "router.safetensors"
+    args = ("route", "Which river?", "-r", folder / "agents.yaml", "--router", home, "--allow", "crew")
+    assert len(json.loads(run(*args, "--json")[0])["ranking"]) == 4
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (home / "router.safetensors").rename(moved / "router.safetensors")
+    refused = run(*args[:5], moved, *args[6:], code=2)[1]
+    assert "lacks the encoder that was tuned for it" in " ".join(refused.split())
 
 
 def test_a_router_reads_what_answers_mean_where_that_is_asked_for(

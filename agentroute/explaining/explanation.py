@@ -53,7 +53,7 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Points:
-    """What the regression on words expects of an agent; the parts sum to its expected score before clipping.
+    """What the question itself says of an agent; the parts sum to its expected score before clipping.
 
     Args:
         mean: The agent's mean score, 0 to 1.
@@ -61,6 +61,7 @@ class Points:
         earlier: What the words of earlier turns add.
         vector: What the meaning of the whole adds, by its vector.
         task: What the task adds, or having none.
+        foresight: What an encoder tuned on scores adds, in the place of half of all above; 0 without one.
     """
 
     mean: float
@@ -68,6 +69,7 @@ class Points:
     earlier: float
     vector: float
     task: float
+    foresight: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

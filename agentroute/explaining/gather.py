@@ -16,6 +16,7 @@ from agentroute.explaining.parts import NAMES, belief, nearest_example, parts, t
 from agentroute.explaining.past import past_queries
 from agentroute.explaining.words import MOST_TERMS, MOST_WORDS, spoken, strongest
 from agentroute.knowledge.build import query_text
+from agentroute.knowledge.foresight import SHARE
 from agentroute.routing.cards import CardRouter
 from agentroute.routing.router import GraphRouter
 from agentroute.types import AgentSpec, Limits, Query, Router
@@ -163,19 +164,24 @@ def _worded(case: Case, reasons: Sequence[Reason]) -> tuple[Reason, ...]:
     said = spoken(regression, query_text(case.query), case.query.text, columns)
     task = record.task_position.get(case.query.task or "", -1)
     by_vector = case.vector.astype(np.float64) @ regression.by_vector[:, columns]
+    foresight = case.router.foresight if isinstance(case.router, GraphRouter) else None
+    foreseen = np.zeros(0) if foresight is None else foresight([query_text(case.query)])[0]
     done: dict[str, Reason] = {}
     for i, (reason, column) in enumerate(zip(heard, columns, strict=True)):
+        mean, also = float(record.mean[column]), column < len(foreseen)
+        heeded = 1.0 - SHARE if also else 1.0
         done[reason.agent] = replace(
             reason,
             points=Points(
-                mean=float(record.mean[column]),
-                words=float(said.points[:, i].sum()),
-                earlier=float(said.earlier[i]),
-                vector=float(by_vector[i]),
-                task=float(regression.by_task[task, column]),
+                mean=mean,
+                words=heeded * float(said.points[:, i].sum()),
+                earlier=heeded * float(said.earlier[i]),
+                vector=heeded * float(by_vector[i]),
+                task=heeded * float(regression.by_task[task, column]),
+                foresight=SHARE * (float(foreseen[column]) - mean) if also else 0.0,
             ),
-            words=strongest(said.words, said.points[:, i], MOST_WORDS),
-            terms=strongest(said.terms, said.term_points[:, i], MOST_TERMS),
+            words=strongest(said.words, heeded * said.points[:, i], MOST_WORDS),
+            terms=strongest(said.terms, heeded * said.term_points[:, i], MOST_TERMS),
         )
     return tuple(done.get(reason.agent, reason) for reason in reasons)
 

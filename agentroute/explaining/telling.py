@@ -95,6 +95,7 @@ def _reason(reason: Reason) -> Iterator[str]:
         points = reason.points
         whole = {"all words": points.words, "earlier turns": points.earlier}
         whole |= {"the meaning of the whole": points.vector, "the task, or having none": points.task}
+        whole |= {"the tuned encoder": points.foresight}
         sums = ", ".join(f"{name} {100 * value:+.1f}" for name, value in whole.items() if value)
         yield f"  on its mean of {100 * points.mean:.1f} points: {sums}"
     pairs = [term for term in reason.terms if " " in term.text]

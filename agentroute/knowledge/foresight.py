@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -32,13 +32,11 @@ class TunedForesight:
         encoder: The tuned encoder.
         weight: Shapes: ``(dim, agents)``.
         bias: Shapes: ``(agents,)``.
-        home: Keeps the folder that the encoder is read from, where that is a temporary one.
     """
 
     encoder: MiniLMEmbedder
     weight: Floats
     bias: Floats
-    home: object = field(default=None, repr=False)
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Foresee scores; see ``Foresight``."""

@@ -7,7 +7,7 @@ one that trusts it less by more than chance on the same validation queries: thin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from agentroute.routing.growth import Growth
 from agentroute.routing.policy import Nucleus, Policy, PriceAware, Table, TopK, make_policy
 from agentroute.routing.replay import Judge, Replay, replay
 from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
+from agentroute.routing.smoothing import smoothed
 
 ROUNDS = 8
 """Waves that a run may take, as in ``Limits``."""
@@ -47,6 +48,8 @@ class Setting:
         rounds: Waves at most; more than one only serves to ask others when nobody answered.
         calibration: From log-odds to chances.
         score: Mean validation score.
+        steady: The same, smoothed over settings that are nearly the same, see ``smoothing``; ``None`` where
+            it was not.
         calls: Mean agents asked.
         cost_usd: Mean US dollars, or ``None`` where unknown.
         doubt: Standard error of what it scores above the first setting, the one that asks one agent.
@@ -64,6 +67,7 @@ class Setting:
     score: float
     calls: float
     cost_usd: float | None
+    steady: float | None = None
     doubt: float = 0.0
     price: float = 1.0
     right: tuple[float, float] = (1.0, 0.0)
@@ -71,10 +75,10 @@ class Setting:
     sure: tuple[float | None, ...] = ()
 
     def worth(self, call_price: float) -> float:
-        """Return what it scores, less a price per call and less a quarter of a standard error of its gain.
+        """Return what it should score, less a price per call and a quarter of a standard error of its gain.
 
-        Of many candidates the luckiest looks best. The more a setting differs from asking one agent, the more
-        luck there can be in it.
+        Of many candidates the luckiest looks best. So scores are smoothed, and the more a setting differs
+        from asking one agent, the more luck there can be in it.
 
         Args:
             call_price: Score (0 to 1) that the price of one more call must bring.
@@ -82,7 +86,8 @@ class Setting:
         Returns:
             Points of score, 0 to 1.
         """
-        return self.score - call_price * self.price - DOUBT_SE * self.doubt
+        score = self.score if self.steady is None else self.steady
+        return score - call_price * self.price - DOUBT_SE * self.doubt
 
     def plain(self) -> dict[str, Any]:
         """Return plain data, for a router file."""
@@ -91,6 +96,7 @@ class Setting:
             "rounds": self.rounds,
             "calibration": asdict(self.calibration),
             "score": round(self.score, 5),
+            "steady": None if self.steady is None else round(self.steady, 5),
             "calls": round(self.calls, 4),
             "cost_usd": self.cost_usd,
             "doubt": round(self.doubt, 5),
@@ -110,6 +116,7 @@ class Setting:
             score=data["score"],
             calls=data["calls"],
             cost_usd=data["cost_usd"],
+            steady=data.get("steady"),
             doubt=data["doubt"],
             price=data["price"],
             right=tuple(data["right"]),
@@ -224,7 +231,11 @@ def settings(
                 sure=thresholds(got.share, got.score) if policy.judged else (),
             )
         )
-    return tuple(found)
+    policies, prices, scores = zip(*((one.policy, one.price, one.score) for one in found), strict=True)
+    return tuple(
+        replace(one, steady=score)
+        for one, score in zip(found, smoothed(policies, prices, scores), strict=True)
+    )
 
 
 def best(

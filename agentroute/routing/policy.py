@@ -79,6 +79,8 @@ class Policy(ABC):
     judged: bool = False
 
     name: ClassVar[str]
+    dial: ClassVar[str | None] = None
+    """The setting that trades score for price, where there is one."""
 
     def __init_subclass__(cls, **rest: Any) -> None:
         super().__init_subclass__(**rest)
@@ -164,6 +166,7 @@ class TopK(Policy):
     """Asks the ``k`` agents with the highest scores."""
 
     name: ClassVar[str] = "top_k"
+    dial: ClassVar[str | None] = "k"
     k: int = 1
 
     def __post_init__(self) -> None:
@@ -181,6 +184,7 @@ class Nucleus(Policy):
     """Asks the smallest set, best first, whose voting weights reach ``p`` of all; at most ``most`` agents."""
 
     name: ClassVar[str] = "nucleus"
+    dial: ClassVar[str | None] = "p"
     p: float = 0.8
     most: int = 5
 
@@ -216,6 +220,7 @@ class PriceAware(Policy):
     """
 
     name: ClassVar[str] = "price_aware"
+    dial: ClassVar[str | None] = "price_weight"
     price_weight: float = 0.05
     novelty: float = 0.4
     cap_usd: float | None = None

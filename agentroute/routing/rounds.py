@@ -42,6 +42,7 @@ class Growing(Policy):
     """
 
     name: ClassVar[str] = "growing"
+    dial: ClassVar[str | None] = "price_weight"
     judged: bool = True
     price_weight: float = 0.05
     first: int = 1
@@ -90,6 +91,7 @@ class Panel(Policy):
     """
 
     name: ClassVar[str] = "panel"
+    dial: ClassVar[str | None] = "sure"
     judged: bool = True
     order: tuple[str, ...] = ()
     first: int = 1
@@ -139,6 +141,7 @@ class Agreement(Policy):
     """
 
     name: ClassVar[str] = "agreement"
+    dial: ClassVar[str | None] = "most"
     first: int = 2
     share: float = 1.0
     most: int = 9
@@ -174,6 +177,7 @@ class Cascade(Policy):
     """
 
     name: ClassVar[str] = "cascade"
+    dial: ClassVar[str | None] = "sure"
     judged: bool = True
     sure: float = 0.8
 

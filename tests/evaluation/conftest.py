@@ -24,4 +24,4 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def router(folder: Path) -> GraphRouter:
     """A router that has learned it."""
     torch.set_num_threads(1)  # for graphs this small, threads only wait for each other
-    return train(folder, config=TrainConfig(epochs=6), embedder=HashingEmbedder(64))
+    return train(folder, config=TrainConfig(epochs=12), embedder=HashingEmbedder(64))

@@ -12,13 +12,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from copy import deepcopy
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from threading import Event
 from typing import Any, NamedTuple
+from weakref import finalize
 
 import numpy as np
 
 from agentroute.knowledge.foresight import Foreseen, TunedForesight
+from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.terms import Floats, Indices
 from agentroute.knowledge.tuning.body import (
     encode,
@@ -105,10 +108,20 @@ def foresee(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    home = TemporaryDirectory(prefix="agentroute-")
-    encoder = write_tuned(whole.body.state_dict(), Path(home.name))
     weight, bias = (part.detach().numpy() for part in (whole.weight, whole.bias))
-    return TunedForesight(encoder, weight, bias, home), Foreseen(texts, foreseen)
+    return TunedForesight(_exported(whole.body), weight, bias), Foreseen(texts, foreseen)
+
+
+def _exported(body: Any) -> MiniLMEmbedder:
+    """Export a tuned body into a folder that lasts as long as what reads it."""
+    folder = Path(mkdtemp(prefix="agentroute-"))
+    try:
+        encoder = write_tuned(body.state_dict(), folder)
+    except BaseException:
+        rmtree(folder, ignore_errors=True)
+        raise
+    finalize(encoder, rmtree, folder, ignore_errors=True)
+    return encoder
 
 
 def _tuned(
