@@ -36,7 +36,7 @@ from results import (
 )
 from tables import WHOLE, markdown, pictures, summarize
 
-from agentroute.errors import AgentRouteError
+from agentroute.errors import AgentRouteError, InputError
 from agentroute.evaluation.picture import check_picture
 from agentroute.outcomes import OutcomeFolder
 from agentroute.routing.config import TrainConfig
@@ -113,6 +113,10 @@ def main() -> int:
         if given.pictures is not None:
             check_picture(Path("any.png"))
         sets = find_sets(given.data, given.sets, KIND, if_any=given.if_any)
+        if given.ablations and given.tune_encoder:
+            raise InputError(
+                "--ablations changes one part of a router that is not tuned: leave out one of the two"
+            )
         options = {"embedder": given.embedder, "epochs": given.epochs}
         options |= {_name(flag): True for flag in FLAGS if getattr(given, _name(flag))}
         results = Results(given.json, command_line(SCRIPT), options, summarize)

@@ -133,8 +133,8 @@ def train(
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted; what was learned so far is kept in {out}, and an older router there is whole; "
-            "run the same command again to go on"
+            f"interrupted; what the network learned so far is kept in {out}, and an older router there is "
+            "whole; run the same command again to go on"
         ) from None
     if bundle_encoder and not (tune_encoder and opened.labelled):  # a tuned one is there already
         from agentroute.knowledge.minilm import MiniLMEmbedder

@@ -61,7 +61,8 @@ class Points:
         earlier: What the words of earlier turns add.
         vector: What the meaning of the whole adds, by its vector.
         task: What the task adds, or having none.
-        foresight: What an encoder tuned on scores adds, in the place of half of all above; 0 without one.
+        foresight: Half of what an encoder tuned on scores foresees above the mean, where there is one; the
+            four before are halved then.
     """
 
     mean: float

@@ -156,7 +156,7 @@ class GraphBuilder:
         chosen = np.zeros(agents, bool)
         if record is not None and len(known):
             hoped = record.mean
-            if record.regression is not None:
+            if record.regression is not None:  # words alone: to foresee takes milliseconds
                 task = np.array([record.task_position.get(query.task or "", -1)])
                 hoped = hoped + record.regression([text], vectors, task)[0]
             seats = min(most // 2, len(known))

@@ -43,10 +43,25 @@ def save(folder: str | os.PathLike[str], manifest: Mapping[str, Any], tensors: T
         RouterFileError: The folder is a file.
         StorageError: The disk refused; an older file is intact.
     """
+    return write(home_of(folder) / FILE_NAME, manifest, tensors)
+
+
+def home_of(folder: str | os.PathLike[str]) -> Path:
+    """Return a router's folder as a path.
+
+    Args:
+        folder: Where it is or will be.
+
+    Returns:
+        The same.
+
+    Raises:
+        RouterFileError: It is a file.
+    """
     home = Path(folder)
     if os.path.exists(home) and not os.path.isdir(home):
         raise RouterFileError(f"{home} is a file; a router is saved into a folder: give another --out")
-    return write(home / FILE_NAME, manifest, tensors)
+    return home
 
 
 def write(path: Path, manifest: Mapping[str, Any], tensors: Tensors) -> Path:

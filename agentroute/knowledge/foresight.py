@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -55,24 +56,24 @@ class Foreseen:
     """Scores that were foreseen before, each by an encoder that was tuned without its question.
 
     Args:
-        texts: The questions.
+        texts: Questions that one encoder foresaw; of equal ones it foresaw the same.
         scores: What each agent should score on them. Shapes: ``(texts, agents)``.
     """
 
     texts: Sequence[str]
     scores: Floats
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_place", {text: row for row, text in enumerate(self.texts)})
-
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Foresee scores; see ``Foresight``."""
-        place: dict[str, int] = self.__dict__["_place"]
-        return self.scores[[place[text] for text in texts]]
+        return self.scores[[self._place[text] for text in texts]]
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {text: row for row, text in enumerate(self.texts)}
 
 
 def chance(log_odds: npt.NDArray[np.floating]) -> Floats:
-    """Return chances, 0 to 1."""
+    """Turn log-odds into chances, 0 to 1, of the same shape."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(log_odds, -30.0, 30.0))), dtype=np.float32)
 
 
@@ -84,7 +85,8 @@ def joined(words: Floats | None, foreseen: Floats, mean: Floats) -> Floats:
     Args:
         words: How far the words say that each agent is above its mean, if that was learned. Shapes: ``(batch,
             agents)``.
-        foreseen: Scores of the first agents. Shapes: ``(batch, agents before)``.
+        foreseen: Scores of the agents that were there from the beginning; they stand first. Shapes: ``(batch,
+            settled)``.
         mean: Each agent's mean score. Shapes: ``(agents,)``.
 
     Returns:

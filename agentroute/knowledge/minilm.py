@@ -77,6 +77,14 @@ class MiniLMEmbedder:
         place = {text: i for i, text in enumerate(distinct)}
         return rows[[place[text] for text in cleaned]]
 
+    def open(self) -> None:
+        """Load what is otherwise loaded before the first text.
+
+        Raises:
+            InputError: The encoder cannot be had, or is damaged.
+        """
+        self._load()
+
     def bundle(self, folder: str | Path) -> None:
         """Copy the encoder into a folder, from where ``MiniLMEmbedder(folder)`` loads it without torch.
 

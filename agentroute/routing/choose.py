@@ -231,11 +231,12 @@ def settings(
                 sure=thresholds(got.share, got.score) if policy.judged else (),
             )
         )
-    policies, prices, scores = zip(*((one.policy, one.price, one.score) for one in found), strict=True)
-    return tuple(
-        replace(one, steady=score)
-        for one, score in zip(found, smoothed(policies, prices, scores), strict=True)
+    steady = smoothed(
+        [(one.policy, one.rounds) for one in found],
+        [one.price for one in found],
+        [one.score for one in found],
     )
+    return tuple(replace(one, steady=score) for one, score in zip(found, steady, strict=True))
 
 
 def best(

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from agentroute.knowledge.build import GraphBuilder, query_text
-from agentroute.knowledge.graph import KnowledgeGraph
+from agentroute.knowledge.foresight import Foreseen
+from agentroute.knowledge.graph import Floats, Indices, KnowledgeGraph
 from agentroute.knowledge.hetero import PackedGraphs
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.terms import Counted
-from agentroute.outcomes import OutcomeTable
+from agentroute.outcomes import OutcomeTable, QueryRecord
 from agentroute.outcomes.split import folds
 from agentroute.routing.config import TrainConfig
 from agentroute.routing.fit import Fitted, Progress, fit_committee
@@ -110,20 +111,55 @@ def examples_of(record: TrackRecord, table: OutcomeTable) -> Examples:
     return Examples(texts, record.vectors, record.task, len(record.tasks), record.score, record.mean)
 
 
+def parts_of(queries: Sequence[QueryRecord], seed: int) -> list[Indices]:
+    """Deal queries into parts, each of which is left out once.
+
+    Args:
+        queries: The queries; those that belong together go to one part.
+        seed: Deals them.
+
+    Returns:
+        Their positions, part by part.
+    """
+    return folds(queries, seed, FOLDS if len(queries) < MANY else FOLDS_OF_MANY)
+
+
 def cross_fitted(
-    builder: GraphBuilder, table: OutcomeTable, examples: Examples, seed: int, ridge: float
+    builder: GraphBuilder,
+    table: OutcomeTable,
+    examples: Examples,
+    seed: int,
+    ridge: float,
+    foreseen: Floats | None = None,
 ) -> list[KnowledgeGraph]:
-    """Build each training query's graph from the record of the other parts, where its own outcome is not."""
+    """Build each training query's graph from the record of the other parts, where its own outcome is not.
+
+    Args:
+        builder: What builds the graphs.
+        table: The outcomes of the training queries.
+        examples: What words are learned from.
+        seed: Deals the parts.
+        ridge: Strength of the pull of the regression on words.
+        foreseen: What was foreseen of each query without its part, if anything was. Shapes: ``(queries,
+            agents)``.
+
+    Returns:
+        The graphs, in the order of the queries.
+    """
     record = builder.record
     assert record is not None
     graphs: dict[int, KnowledgeGraph] = {}
     everyone = np.arange(len(table.queries))
-    for part in folds(table.queries, seed, FOLDS if len(table) < MANY else FOLDS_OF_MANY):
+    for part in parts_of(table.queries, seed):
         rest = np.setdiff1d(everyone, part)
         others = record.take(rest)
         known = replace(examples.take(rest), mean=others.mean)
         others = replace(others, regression=fit_regression(known, ridge))
-        made = build_all(replace(builder, record=others), table.take(part))
+        mine = table.take(part)
+        if foreseen is not None:
+            texts = [query_text(row.query) for row in mine.queries]
+            builder = replace(builder, foresight=Foreseen(texts, foreseen[part]))
+        made = build_all(replace(builder, record=others), mine)
         graphs |= dict(zip(part.tolist(), made, strict=True))
     return [graphs[row] for row in everyone.tolist()]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from agentroute.knowledge.build import GraphBuilder
 from agentroute.knowledge.foresight import Foresight
-from agentroute.knowledge.graph import Indices, KnowledgeGraph
+from agentroute.knowledge.graph import Floats, Indices, KnowledgeGraph
 from agentroute.knowledge.record import TrackRecord
 from agentroute.knowledge.team import Team
 from agentroute.outcomes.split import folds
@@ -33,7 +33,8 @@ class Memory:
         examples: What words were learned from.
         ridge: Strength of the pull of the regression on words.
         groups: ``replay.answer_groups`` of the queries to learn from.
-        foreseen: What was foreseen of them, each by what has not seen it; ``None`` where nothing was.
+        foreseen: What was foreseen of them, each without its part of ``crossfit.parts_of``; ``None`` where
+            nothing was. Shapes: ``(queries, agents)``.
     """
 
     lesson: Lesson
@@ -41,7 +42,7 @@ class Memory:
     examples: Examples
     ridge: float
     groups: Indices
-    foreseen: Foresight | None
+    foreseen: Floats | None
 
     @classmethod
     def of(
@@ -50,7 +51,7 @@ class Memory:
         encoder: Embedder,
         finder: Extractor,
         foresight: Foresight | None = None,
-        foreseen: Foresight | None = None,
+        foreseen: Floats | None = None,
     ) -> Memory:
         """Remember the queries to learn from.
 
@@ -59,7 +60,8 @@ class Memory:
             encoder: Makes their vectors.
             finder: Finds their entities.
             foresight: Foresees scores on any question, if there is such a thing.
-            foreseen: What was foreseen of the queries to learn from, each by what has not seen it.
+            foreseen: What was foreseen of the queries to learn from, each without its part of
+                ``crossfit.parts_of``. Shapes: ``(queries, agents)``.
 
         Returns:
             What is remembered.
@@ -85,8 +87,7 @@ class Memory:
     def graphs(self) -> list[KnowledgeGraph]:
         """Build the graphs of the queries to learn from, each without its own outcome, fully grown."""
         learned, seed = self.lesson.learned, self.lesson.config.seed
-        unseen = replace(self.builder, foresight=self.foreseen)
-        bare = cross_fitted(unseen, learned, self.examples, seed, self.ridge)
+        bare = cross_fitted(self.builder, learned, self.examples, seed, self.ridge, self.foreseen)
         return grow_all(self.builder, bare, learned)
 
     def held(self) -> list[KnowledgeGraph]:

@@ -35,6 +35,9 @@ ENCODER_FOLDER = "encoder"
 FORESIGHT_FOLDER = "foresight-"
 """How the name of a folder with an encoder tuned on scores begins; its fingerprint's hash follows."""
 
+HASH_LENGTH = 12
+"""Digits of that hash."""
+
 
 def save(router: GraphRouter, folder: str | os.PathLike[str]) -> None:
     """Write a router into a folder; see ``GraphRouter.save``."""
@@ -51,40 +54,40 @@ def save(router: GraphRouter, folder: str | os.PathLike[str]) -> None:
     tensors = {f"record.{name}": value for name, value in record.arrays().items()}
     tensors |= {f"gnn.{name}": np.asarray(value) for name, value in router.weights.items()}
     tensors |= {f"baseline.{name}": np.asarray(value) for name, value in router.baseline.items()}
-    manifest["foresight"] = _foresight_beside(router.foresight, Path(folder))
-    if router.foresight is not None:
-        tensors |= {f"foresight.{name}": value for name, value in router.foresight.arrays().items()}
-    files.save(folder, manifest, tensors)
-    for other in Path(folder).glob(f"{FORESIGHT_FOLDER}*"):
-        if other.name != manifest["foresight"]:  # of the router that was there before
-            shutil.rmtree(other, ignore_errors=True)
+    home, foresight = files.home_of(folder), router.foresight
+    manifest["foresight"] = None
+    if foresight is not None:
+        manifest["foresight"] = foresight.encoder.fingerprint
+        # In a folder of its own, so that an older router keeps its own until the file is replaced.
+        foresight.encoder.bundle(_foresight_folder(home, foresight.encoder.fingerprint))
+        tensors |= {f"foresight.{name}": value for name, value in foresight.arrays().items()}
+    files.save(home, manifest, tensors)
+    for other in home.glob(f"{FORESIGHT_FOLDER}{'[0-9a-f]' * HASH_LENGTH}"):
+        if foresight is None or other != _foresight_folder(home, foresight.encoder.fingerprint):
+            shutil.rmtree(other, ignore_errors=True)  # of the router that was there before
 
 
-def _foresight_beside(foresight: TunedForesight | None, folder: Path) -> str | None:
-    """Put the tuned encoder into a folder of its own, so that an older router keeps its own until the end."""
-    if foresight is None:
-        return None
-    print_ = foresight.encoder.fingerprint
-    name = f"{FORESIGHT_FOLDER}{hashlib.sha256(print_.encode()).hexdigest()[:12]}"
-    try:
-        there = MiniLMEmbedder(folder / name).fingerprint == print_
-    except InputError:  # not there, or not whole
-        there = False
-    if not there:
-        foresight.encoder.bundle(folder / name)
-    return name
+def _foresight_folder(home: Path, fingerprint: str) -> Path:
+    return home / f"{FORESIGHT_FOLDER}{hashlib.sha256(fingerprint.encode()).hexdigest()[:HASH_LENGTH]}"
 
 
-def _foresight(name: str | None, folder: Path, arrays: Mapping[str, Any]) -> TunedForesight | None:
-    if name is None:
+def _foresight(fingerprint: str | None, home: Path, arrays: Mapping[str, Any]) -> TunedForesight | None:
+    """Open the encoder that was tuned for a router, now: another router may be saved in its place."""
+    if fingerprint is None:
         return None
     try:
-        encoder = MiniLMEmbedder(folder / name)
+        encoder = MiniLMEmbedder(_foresight_folder(home, fingerprint))
+        encoder.open()
     except InputError as error:
         raise RouterFileError(
-            f"{folder} lacks the encoder that was tuned for it ({error}); copy the router's whole folder, "
-            "or train it again"
+            f"{home} lacks the encoder that was tuned for it ({error}); copy the router's whole folder, or "
+            "train it again"
         ) from None
+    if encoder.fingerprint != fingerprint:
+        raise RouterFileError(
+            f"{home}: tuned with the encoder {fingerprint}, the one there is {encoder.fingerprint}; copy the "
+            "router's whole folder, or train it again"
+        )
     return TunedForesight(encoder, arrays["weight"], arrays["bias"])
 
 
@@ -151,6 +154,11 @@ def _misfits(router: GraphRouter) -> str:
     sizes["lin.answer.weight"] -= ANSWER_EXTRA
     sizes["plain.weight"] = ANSWER_EXTRA
     sizes["suits.weight"] = SUITS_DIM
+    if (foresight := router.foresight) is not None:
+        agents = router.record.settled
+        shapes = foresight.weight.shape, foresight.bias.shape
+        if shapes != ((foresight.encoder.dim, agents), (agents,)):
+            return f"foresight has shapes {shapes} for {agents} agents"
     for name in router.network.needs():
         if name not in router.weights:
             return f"{name} is missing"

@@ -6,7 +6,7 @@ alone, such as the price of a call, make a curve over what they cost, and luck s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,36 +16,38 @@ from agentroute.routing.policy import Policy
 WIDTH = 0.15
 """How far apart prices may be and still count, as the standard deviation of their natural logarithms."""
 
-RIDGE = 1e-4
-"""Keeps the slope of a line through settings of one price at zero."""
+RIDGE = 0.5 * WIDTH**2
+"""Pulls the slope of a line toward zero, so that a lucky setting at the end of a curve sinks as well."""
 
 Values = npt.NDArray[np.float64]
 
 
-def smoothed(policies: Sequence[Policy], prices: Sequence[float], scores: Sequence[float]) -> list[float]:
+def smoothed(
+    tried: Sequence[tuple[Policy, int]], prices: Sequence[float], scores: Sequence[float]
+) -> list[float]:
     """Smooth the scores of settings by local linear regression on their prices (Cleveland 1979).
 
     Args:
-        policies: What was tried.
+        tried: Policies, and how many rounds each had.
         prices: What each cost, 0 or more.
         scores: What each scored.
 
     Returns:
-        A score for each; the same one where no other policy differs in its ``dial`` alone.
+        A score for each; the same one where fewer than two others differ from it in their ``dial`` alone.
     """
     found = np.array(scores, np.float64)
     places = np.log(np.maximum(np.array(prices, np.float64), 1e-3))
-    for curve in _curves(policies):
+    for curve in _curves(tried):
         found[curve] = _local_lines(places[curve], found[curve])
     return [float(score) for score in found]
 
 
-def _curves(policies: Sequence[Policy]) -> list[list[int]]:
+def _curves(tried: Sequence[tuple[Policy, int]]) -> list[list[int]]:
     """Gather the positions of policies that are alike but for their dials."""
-    alike: dict[str, list[int]] = {}
-    for i, policy in enumerate(policies):
-        rest = {name: value for name, value in policy.plain().items() if name != policy.dial}
-        alike.setdefault(repr(sorted(rest.items())), []).append(i)
+    alike: dict[Hashable, list[int]] = {}
+    for i, (policy, rounds) in enumerate(tried):
+        rest = tuple((name, value) for name, value in policy.plain().items() if name != policy.dial)
+        alike.setdefault((rounds, rest), []).append(i)
     return [curve for curve in alike.values() if len(curve) > 2]
 
 

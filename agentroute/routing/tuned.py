@@ -9,10 +9,10 @@ import numpy as np
 
 from agentroute.errors import InputError
 from agentroute.knowledge.build import query_text
-from agentroute.knowledge.foresight import Foreseen, TunedForesight
+from agentroute.knowledge.foresight import TunedForesight
+from agentroute.knowledge.graph import Floats
 from agentroute.knowledge.minilm import MiniLMEmbedder
-from agentroute.outcomes.split import folds
-from agentroute.routing.crossfit import FOLDS
+from agentroute.routing.crossfit import parts_of
 from agentroute.routing.fit import Progress
 from agentroute.routing.lesson import Lesson
 from agentroute.routing.router_file import ENCODER_FOLDER
@@ -22,7 +22,20 @@ from agentroute.types import Embedder
 def tuned_embedder(
     lesson: Lesson, embedder: str | Embedder, out: str | os.PathLike[str] | None, tell: Progress
 ) -> MiniLMEmbedder:
-    """Fine-tune the encoder on the training part, into the folder that the router is saved in."""
+    """Fine-tune the encoder on the training part of some utterances.
+
+    Args:
+        lesson: The utterances.
+        embedder: Must name MiniLM, since that is what can be tuned.
+        out: The folder that the router will be saved in.
+        tell: Called as the work goes on.
+
+    Returns:
+        The tuned encoder, in ``fresh_encoder(out)``.
+
+    Raises:
+        InputError: Another embedder was asked for, or there is no place to save it.
+    """
     if embedder != "minilm":
         raise InputError(f"the embedder is {embedder}; only minilm can be tuned")
     if out is None:
@@ -40,13 +53,22 @@ def tuned_embedder(
     )
 
 
-def tuned_foresight(lesson: Lesson, tell: Progress) -> tuple[TunedForesight, Foreseen]:
-    """Tune an encoder on the scores of the queries to learn from, and others to foresee each part of them."""
+def tuned_foresight(lesson: Lesson, tell: Progress) -> tuple[TunedForesight, Floats]:
+    """Tune an encoder on the scores of the queries to learn from, and others to foresee each part of them.
+
+    Args:
+        lesson: The queries.
+        tell: Called as the work goes on.
+
+    Returns:
+        What foresees scores on any question; and what was foreseen of these queries, each without its part.
+        Shapes: ``(queries, agents)``.
+    """
     from agentroute.knowledge.tuning import foresee
 
     learned, seed = lesson.learned, lesson.config.seed
     texts = [query_text(row.query) for row in learned.queries]
-    return foresee(texts, learned.score, folds(learned.queries, seed, FOLDS), seed=seed, tell=tell)
+    return foresee(texts, learned.score, parts_of(learned.queries, seed), seed=seed, tell=tell)
 
 
 def fresh_encoder(out: str | os.PathLike[str]) -> Path:

@@ -31,6 +31,7 @@ from agentroute.routing.policy import PriceAware, TopK
 from agentroute.routing.presets import PRESETS
 from agentroute.routing.replay import answer_groups
 from agentroute.routing.rounds import Agreement, Cascade, Growing, Panel
+from agentroute.routing.smoothing import smoothed
 from agentroute.types import Limits, Query
 
 
@@ -168,6 +169,9 @@ def test_a_setting_says_what_its_policy_would_have_scored():
     assert first.score == pytest.approx(float(table.score[:, 0].mean()), abs=1e-6)
     assert (first.calls, first.cost_usd) == (1.0, 1.0)
     assert {s.calibration.trust for s in found} <= set(range(VIEWS))
+    tried = [(s.policy, s.rounds) for s in found]
+    steady = smoothed(tried, [s.price for s in found], [s.score for s in found])
+    assert [s.steady for s in found] == steady and steady != [s.score for s in found]
     everyone = next(s for s in found if s.policy == TopK(k=4, temperature=1.0))
     assert everyone.calls == 4.0
     assert everyone.cost_usd == pytest.approx(10.0)
@@ -269,6 +273,13 @@ def test_a_gain_that_may_be_luck_is_not_worth_its_price():
         assert best(tried, 0.0).calls == calls
 
 
+def test_a_score_that_its_neighbours_do_not_share_is_not_what_a_setting_is_worth():
+    lucky, steady = setting(0.70, 1, 1.0), setting(0.66, 1, 1.0)
+    assert best([lucky, steady], 0.0) is lucky
+    lucky = replace(lucky, steady=0.64)
+    assert best([lucky, replace(steady, steady=0.655)], 0.0).score == 0.66
+
+
 def test_the_best_is_the_one_whose_calls_pay():
     tried = [setting(0.60, 1, 1.0), setting(0.65, 3, 3.0), setting(0.66, 9, None)]
     assert best(tried, 0.0).score == 0.66
@@ -293,11 +304,14 @@ def test_a_setting_survives_its_file(policy):
         score=0.5,
         calls=2.5,
         cost_usd=None,
+        steady=0.48,
         right=(0.5, 1.0),
         gain=(2.0, -1.0),
         sure=(0.5, None, 0.75),
     )
     assert Setting.from_plain(json.loads(json.dumps(one.plain()))) == one
+    older = {name: value for name, value in one.plain().items() if name != "steady"}
+    assert Setting.from_plain(older) == replace(one, steady=None)
 
 
 # ---------------------------------------------------------------------------- queries that go together

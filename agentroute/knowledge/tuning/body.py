@@ -14,9 +14,10 @@ import numpy as np
 from agentroute.errors import MissingExtraError
 from agentroute.knowledge.export import MINILM, export_encoder, load_body, minilm_weights
 from agentroute.knowledge.minilm import MiniLMEmbedder
+from agentroute.knowledge.vectors import clean
 
 MAX_TOKENS = 64
-"""Tokens read of a text while tuning; the encoder itself reads more."""
+"""Tokens read of a text in a step; the encoder itself reads more."""
 
 FROZEN_LAYERS = 3
 """Layers that stay as they are, the first ones: what they say of words holds for any text."""
@@ -27,6 +28,9 @@ WARM_UP = 0.1
 
 def tools() -> Any:
     """Import torch.
+
+    Returns:
+        The module.
 
     Raises:
         MissingExtraError: It is not installed, or what tuning needs beside it.
@@ -40,14 +44,22 @@ def tools() -> Any:
     return torch
 
 
-def tokens_of(texts: Sequence[str]) -> list[list[int]]:
-    """Turn texts into token ids, as MiniLM reads them."""
+def tokens_of(texts: Sequence[str], most: int = MAX_TOKENS) -> list[list[int]]:
+    """Turn texts into token ids, as MiniLM reads them.
+
+    Args:
+        texts: Any strings.
+        most: Tokens to read of each.
+
+    Returns:
+        The ids of each.
+    """
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(minilm_weights() / "tokenizer.json"))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(MAX_TOKENS)
-    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    tokenizer.enable_truncation(most)
+    return [encoding.ids for encoding in tokenizer.encode_batch([clean(text) for text in texts])]
 
 
 def fresh_body(*, attention: str) -> Any:
@@ -66,7 +78,9 @@ def fresh_body(*, attention: str) -> Any:
     return body
 
 
-def encode(torch: Any, body: Any, tokens: Sequence[Sequence[int]], parts: int = 1) -> Any:
+def encode(
+    torch: Any, body: Any, tokens: Sequence[Sequence[int]], parts: int = 1, exact: bool = False
+) -> Any:
     """Turn token ids into unit vectors.
 
     Args:
@@ -74,6 +88,7 @@ def encode(torch: Any, body: Any, tokens: Sequence[Sequence[int]], parts: int = 
         body: Runs them.
         tokens: The ids of each text.
         parts: How many parts of like length a batch is computed in, so that little is computed for padding.
+        exact: Whether to compute as the exported encoder does.
 
     Returns:
         Shapes: ``(texts, dim)``.
@@ -81,7 +96,8 @@ def encode(torch: Any, body: Any, tokens: Sequence[Sequence[int]], parts: int = 
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
     found = []
     # Three times as fast where the processor multiplies in this format, and slower where it does not.
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+    short = not exact and torch.cpu._is_avx512_bf16_supported()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=short):
         for rows in np.array_split(np.array(order), min(parts, len(order))):
             longest = max(len(tokens[row]) for row in rows)
             ids = torch.tensor([[*tokens[row], *[0] * (longest - len(tokens[row]))] for row in rows])
@@ -93,7 +109,7 @@ def encode(torch: Any, body: Any, tokens: Sequence[Sequence[int]], parts: int = 
 
 
 def rate(step: int, steps: int) -> float:
-    """Return the share of the learning rate at a step."""
+    """Return the share of the learning rate at a step, of so many in all."""
     rising = max(WARM_UP * steps, 1.0)
     return min((step + 1) / rising, (steps - step) / max(steps - rising, 1.0), 1.0)
 

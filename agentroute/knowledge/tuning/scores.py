@@ -20,7 +20,7 @@ from weakref import finalize
 
 import numpy as np
 
-from agentroute.knowledge.foresight import Foreseen, TunedForesight
+from agentroute.knowledge.foresight import TunedForesight
 from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.terms import Floats, Indices
 from agentroute.knowledge.tuning.body import (
@@ -51,6 +51,13 @@ RANKING, SHARPNESS = 0.3, 0.25
 """Weight of the ranking loss beside that of each single score, and the temperature of its target."""
 
 
+PRIOR = 5.0
+"""Scores of the pool's mean that an agent begins with beside its own."""
+
+READ = 256
+"""Tokens that the tuned encoder reads of a question, as ``export`` has it by default."""
+
+
 class _Learned(NamedTuple):
     body: Any
     weight: Any
@@ -64,52 +71,62 @@ def foresee(
     *,
     seed: int = 0,
     tell: Callable[[str, int, int], None] = lambda what, done, total: None,
-) -> tuple[TunedForesight, Foreseen]:
+) -> tuple[TunedForesight, Floats]:
     """Tune an encoder on all questions, and one more for each part of them, on the others.
 
     Args:
-        texts: The questions.
+        texts: The questions. Equal ones belong to the same part.
         score: Recorded scores, NaN where an agent did not run. Shapes: ``(texts, agents)``.
         parts: Positions in ``texts``, each in one part.
         seed: Decides every random choice.
         tell: Called as the work goes on.
 
     Returns:
-        What foresees scores on any question, and what was foreseen of these.
+        What foresees scores on any question; and what was foreseen of these, each by what was tuned without
+        it. Shapes: ``(texts, agents)``.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
     torch = tools()
-    tokens = tokens_of(texts)
+    tokens, whole = tokens_of(texts), tokens_of(texts, READ)
     with torch.random.fork_rng(devices=[]):
         body = fresh_body(attention="eager")
     everyone, stop = np.arange(len(texts)), Event()
 
-    def learn(part: Indices) -> tuple[_Learned, Floats]:
+    def learn(part: Indices) -> _Learned | Floats:
         rows = np.setdiff1d(everyone, part)
         with one_thread(torch):  # each thread has a number of its own
             found = _tuned(torch, deepcopy(body), tokens, score, rows, seed, stop)
-            return found, _said(torch, found, [tokens[row] for row in part.tolist()])
+            # A body is large: those of the parts are not kept.
+            return _said(torch, found, [whole[row] for row in part.tolist()], stop) if len(part) else found
 
     nobody = np.zeros(0, np.int64)
+    parts = [part for part in parts if len(part)]
     foreseen = np.zeros(score.shape, np.float32)
-    with one_thread(torch), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with one_thread(torch), ThreadPoolExecutor(_cores()) as pool:
         runs = {pool.submit(learn, part): part for part in (nobody, *parts)}
         tell("tuning the encoder", 0, len(runs))
         try:
             for done, run in enumerate(as_completed(runs), 1):
-                learned, said = run.result()
-                foreseen[runs[run]] = said
-                if runs[run] is nobody:
-                    whole = learned
+                found = run.result()
+                if isinstance(found, _Learned):
+                    learned = found
+                else:
+                    foreseen[runs[run]] = found
                 tell("tuning the encoder", done, len(runs))
         except BaseException:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
-    weight, bias = (part.detach().numpy() for part in (whole.weight, whole.bias))
-    return TunedForesight(_exported(whole.body), weight, bias), Foreseen(texts, foreseen)
+    weight, bias = (part.detach().numpy() for part in (learned.weight, learned.bias))
+    return TunedForesight(_exported(learned.body), weight, bias), foreseen
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not everywhere
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _exported(body: Any) -> MiniLMEmbedder:
@@ -130,7 +147,10 @@ def _tuned(
     """Tune a body and a regression on some of the questions."""
     order, hidden = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     known, ran = torch.from_numpy(np.nan_to_num(score)), torch.from_numpy(~np.isnan(score))
-    mean = (known[rows] * ran[rows]).sum(0) / ran[rows].sum(0).clamp(min=1)
+    # Of whom nothing is known in these rows, the mean of the pool is expected.
+    total, count = (known[rows] * ran[rows]).sum(0), ran[rows].sum(0)
+    pool = total.sum() / count.sum() if count.sum() else torch.tensor(0.5)
+    mean = (total + PRIOR * pool) / (count + PRIOR)
     weight = torch.zeros(body.config.hidden_size, score.shape[1], requires_grad=True)
     bias = torch.logit(mean.clamp(0.02, 0.98)).requires_grad_(True)
     moving = [parameter for parameter in body.parameters() if parameter.requires_grad]
@@ -138,7 +158,7 @@ def _tuned(
     optimizer = torch.optim.AdamW([{"params": moving}, head], lr=LEARNING_RATE, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, STEPS))
     left = np.zeros(0, np.int64)
-    for _ in range(STEPS):
+    for _ in range(STEPS if len(rows) else 0):
         if stop.is_set():
             break
         if len(left) < min(BATCH, len(rows)):
@@ -164,15 +184,15 @@ def _loss(torch: Any, said: Any, score: Any, ran: Any) -> Any:
     return (single * ran).sum() / ran.sum().clamp(min=1) + RANKING * ranked.mean()
 
 
-def _said(torch: Any, learned: _Learned, tokens: Sequence[list[int]]) -> Floats:
+def _said(torch: Any, learned: _Learned, tokens: Sequence[list[int]], stop: Event) -> Floats:
     """Foresee scores with what was just learned. Shapes: ``(questions, agents)``."""
-    with torch.no_grad():
-        chances = [
-            torch.sigmoid(
-                encode(torch, learned.body, tokens[start : start + 256]) @ learned.weight + learned.bias
-            )
-            for start in range(0, len(tokens), 256)
-        ]
-    return np.concatenate(
-        [part.numpy() for part in chances] or [np.zeros((0, len(learned.bias)), np.float32)]
-    )
+    order = np.argsort([len(ids) for ids in tokens], kind="stable")
+    said = np.zeros((len(tokens), len(learned.bias)), np.float32)
+    for start in range(0, len(order), BATCH):
+        if stop.is_set():
+            break
+        rows = order[start : start + BATCH]
+        with torch.no_grad():
+            vectors = encode(torch, learned.body, [tokens[row] for row in rows.tolist()], exact=True)
+            said[rows] = torch.sigmoid(vectors @ learned.weight + learned.bias).numpy()
+    return said
