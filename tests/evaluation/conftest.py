@@ -22,6 +22,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def router(folder: Path) -> GraphRouter:
-    """A router that has learned it."""
+    """A router that has learned it, answers too, which takes some passes: else words alone do as well."""
     torch.set_num_threads(1)  # for graphs this small, threads only wait for each other
     return train(folder, config=TrainConfig(epochs=12), embedder=HashingEmbedder(64))

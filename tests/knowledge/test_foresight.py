@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import numpy as np
 import pytest
 
 from agentroute.knowledge.foresight import SHARE, Foreseen, TunedForesight, joined
+from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.knowledge.tuning import foresee, scores
+from agentroute.knowledge.tuning.body import fresh_body, tokens_of, tools
 
 KINDS = ("river", "prime", "poem")
 RNG = np.random.default_rng(0)
@@ -39,13 +43,13 @@ def few_steps():
 
 
 @pytest.fixture(scope="module")
-def found(few_steps) -> tuple[TunedForesight, Foreseen]:
+def found(few_steps) -> tuple[TunedForesight, np.ndarray]:
     return foresee(TEXTS, RIGHT, PARTS, seed=1)
 
 
 def test_what_was_not_seen_is_foreseen_better_than_by_the_mean(found) -> None:
     foresight, foreseen = found
-    assert np.square(RIGHT - foreseen(TEXTS)).mean() < 0.7 * np.square(RIGHT - RIGHT.mean(0)).mean()
+    assert np.square(RIGHT - foreseen).mean() < 0.7 * np.square(RIGHT - RIGHT.mean(0)).mean()
     new = ["Is the long river older?", "Which prime is famous?", "Who wrote the small poem?"]
     assert foresight(new).argmax(axis=1).tolist() == [0, 1, 2]
 
@@ -62,10 +66,10 @@ def test_a_batch_equals_its_singles_whatever_the_text(found) -> None:
 def test_a_part_is_foreseen_without_its_own_scores_and_always_the_same(found, few_steps) -> None:
     other = RIGHT.copy()
     other[PARTS[0]] = 1.0 - other[PARTS[0]]
-    mine = found[1].scores
+    mine = found[1]
     foresight, foreseen = foresee(TEXTS, other, PARTS, seed=1)
-    assert np.array_equal(foreseen.scores[PARTS[0]], mine[PARTS[0]])
-    assert np.abs(foreseen.scores[PARTS[1]] - mine[PARTS[1]]).max() > 0.01
+    assert np.array_equal(foreseen[PARTS[0]], mine[PARTS[0]])
+    assert np.abs(foreseen[PARTS[1]] - mine[PARTS[1]]).max() > 0.01
     assert not np.array_equal(foresight.weight, found[0].weight)
 
 
@@ -76,17 +80,44 @@ def test_what_did_not_run_is_nothing_to_learn_from(few_steps) -> None:
     foresight, foreseen = foresee(TEXTS, some, [PARTS[0]], seed=1)
     zero = some.copy()
     zero[::2, 1] = 0.0
-    assert np.isfinite(foreseen.scores).all() and np.isfinite(foresight.weight).all()
+    assert np.isfinite(foreseen).all() and np.isfinite(foresight.weight).all()
     # Had it counted as wrong, less would be expected of the second agent.
-    wrong = foresee(TEXTS, zero, [PARTS[0]], seed=1)[1].scores
-    assert foreseen.scores[PARTS[0], 1].mean() > wrong[PARTS[0], 1].mean() + 0.02
+    wrong = foresee(TEXTS, zero, [PARTS[0]], seed=1)[1]
+    assert foreseen[PARTS[0], 1].mean() > wrong[PARTS[0], 1].mean() + 0.02
+    # Of one that never ran, what is usual is expected.
+    assert foresight(TEXTS)[:, 2].mean() == pytest.approx(np.nanmean(some), abs=0.05)
 
 
-def test_it_stops_at_once_when_it_is_interrupted(few_steps) -> None:
+def test_a_long_question_is_foreseen_as_the_saved_encoder_reads_it() -> None:
+    """With no step taken, the body that foresees parts and the saved one are the same."""
+    torch, stop = tools(), Event()
+    texts = [f"{'and so on and on ' * size} by the river?" for size in (1, 10, 25, 50, 200)]
+    weight = torch.from_numpy(np.random.default_rng(0).normal(size=(384, 3)).astype(np.float32))
+    learned = scores._Learned(fresh_body(attention="eager"), weight, torch.zeros(3))
+    said = scores._said(torch, learned, tokens_of(texts, scores.READ), stop)
+    saved = TunedForesight(MiniLMEmbedder(), weight.numpy(), np.zeros(3, np.float32))
+    np.testing.assert_allclose(saved(texts), said, atol=1e-4)
+
+
+def test_with_nothing_left_to_learn_from_the_usual_is_foreseen(few_steps) -> None:
+    everyone = np.arange(len(TEXTS))
+    foreseen = foresee(TEXTS, RIGHT, [everyone, np.zeros(0, np.int64)], seed=1)[1]
+    assert foreseen == pytest.approx(np.full_like(foreseen, 0.5))  # nobody is known to be better
+
+
+def test_of_equal_questions_in_one_part_the_same_was_foreseen() -> None:
+    said = Foreseen(["a", "b", "a"], np.array([[0.1], [0.2], [0.1]], np.float32))
+    np.testing.assert_array_equal(said(["b", "a", "a"]), np.array([[0.2], [0.1], [0.1]], np.float32))
+    with pytest.raises(KeyError):
+        said(["c"])  # it was never foreseen: no guess
+
+
+def test_it_stops_at_once_when_it_is_interrupted(monkeypatch) -> None:
+    monkeypatch.setattr(scores, "STEPS", 10**9)
+
     def tell(what: str, done: int, total: int) -> None:
-        assert (what, total) == ("tuning the encoder", 3)
-        if done:
-            raise KeyboardInterrupt
+        assert (what, done, total) == ("tuning the encoder", 0, 3)
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         foresee(TEXTS, RIGHT, PARTS, tell=tell)

@@ -30,16 +30,13 @@ def test_what_lies_on_a_line_stays_and_a_peak_of_one_sinks_below_a_plateau():
 def test_a_lucky_end_sinks_as_well():
     near = [1.0, 1.0, 1.0, 1.0, 1.05]
     assert smooth(CURVE[:5], near, [0.5, 0.5, 0.5, 0.5, 0.6])[4] < 0.54
-    found = smooth(CURVE[:5], [1.0, 1.02, 1.04, 1.06, 1.22], [0.60, 0.62, 0.60, 0.64, 0.50])
-    assert found[0] < 0.615
 
 
 def test_only_what_differs_in_its_dial_alone_is_smoothed():
     others = [Growing(price_weight=0.01 * (i + 1), first=2) for i in range(9)]
     score = [0.6, 0.8] * 4 + [0.6]
-    found = smoothed(
-        [*CURVE, *others, Cascade(), TopK()], [*PRICES, *PRICES, 1.0, 1.0], [*score, *[0.5] * 9, 0.9, 0.1]
-    )
+    policies, prices = [*CURVE, *others, Cascade(), TopK()], [*PRICES, *PRICES, 1.0, 1.0]
+    found = smooth(policies, prices, [*score, *[0.5] * 9, 0.9, 0.1])
     assert found[:9] == smooth(CURVE, PRICES, score) != score
     assert found[9:] == pytest.approx([*[0.5] * 9, 0.9, 0.1])
     assert smooth(CURVE[:2], PRICES[:2], [0.6, 0.8]) == [0.6, 0.8]  # two are no curve

@@ -12,10 +12,15 @@ from routing.folders import EMBEDDER, TOPICS, question, shared_folder, spec, tea
 from agentroute.errors import RouterFileError
 from agentroute.evaluation.compare import evaluate
 from agentroute.explaining import explain
+from agentroute.knowledge.build import GraphBuilder
+from agentroute.knowledge.extract import NoExtractor
 from agentroute.knowledge.foresight import SHARE
 from agentroute.knowledge.record import logit, with_agent
+from agentroute.knowledge.team import Team
 from agentroute.knowledge.tuning import scores
+from agentroute.outcomes import OutcomeFolder
 from agentroute.routing.config import TrainConfig
+from agentroute.routing.crossfit import cross_fitted, examples_of, parts_of, remember
 from agentroute.routing.policy import TopK
 from agentroute.routing.router import GraphRouter
 from agentroute.routing.train import train
@@ -61,11 +66,14 @@ def test_a_router_is_read_as_it_was_written_and_writes_itself_again(router, home
     np.testing.assert_array_equal(
         GraphRouter.load(again, embedder=EMBEDDER).score(QUERIES, TEAM), router.score(QUERIES, TEAM)
     )
-    # Another router in its place takes its encoder away.
+    # Another router in its place takes its encoder away, and nothing else.
+    mine = again / "foresight-notes"
+    mine.mkdir()
     bare = GraphRouter.load(again, embedder=EMBEDDER)
     bare.foresight = None
     bare.save(again)
-    assert [path.name for path in again.iterdir()] == ["router.safetensors"]
+    assert sorted(path.name for path in again.iterdir()) == ["foresight-notes", "router.safetensors"]
+    np.testing.assert_array_equal(read.score(QUERIES, TEAM), router.score(QUERIES, TEAM))  # it was open
     assert GraphRouter.load(again, embedder=EMBEDDER).foresight is None
 
 
@@ -76,12 +84,49 @@ def test_a_router_without_its_encoder_is_refused(home, tmp_path):
         GraphRouter.load(tmp_path / "torn", embedder=EMBEDDER)
 
 
-def test_an_encoder_with_another_content_is_refused(home, tmp_path):
+def test_a_damaged_encoder_is_refused_and_saving_once_more_mends_it(router, home, tmp_path):
     shutil.copytree(home, tmp_path / "torn")
     network = next((tmp_path / "torn").glob("foresight-*/*.onnx"))
     network.write_bytes(network.read_bytes()[:-1])
-    with pytest.raises(Exception, match="damaged or another file"):
-        GraphRouter.load(tmp_path / "torn", embedder=EMBEDDER).score(QUERIES[:1], TEAM)
+    with pytest.raises(RouterFileError, match="damaged or another file"):
+        GraphRouter.load(tmp_path / "torn", embedder=EMBEDDER)
+    router.save(tmp_path / "torn")
+    mended = GraphRouter.load(tmp_path / "torn", embedder=EMBEDDER)
+    np.testing.assert_array_equal(mended.score(QUERIES, TEAM), router.score(QUERIES, TEAM))
+
+
+def test_weights_of_another_team_are_refused(router, tmp_path):
+    router.foresight = replace(router.foresight, weight=router.foresight.weight[:, 1:])
+    router.save(tmp_path / "other")
+    with pytest.raises(RouterFileError, match="foresight has shapes"):
+        GraphRouter.load(tmp_path / "other", embedder=EMBEDDER)
+
+
+def test_equal_questions_that_belong_to_different_episodes_are_foreseen_each_without_its_own():
+    """What one encoder foresaw of a question is not shown where its own outcome was learned from."""
+    seen: list[float] = []
+    opened = OutcomeFolder.open(shared_folder())
+    table = opened.table().take(np.arange(40))
+    rows = [
+        replace(row, query=replace(row.query, text="go on"), meta={"episode": i})
+        for i, row in enumerate(table.queries)
+    ]
+    table = replace(table, queries=tuple(rows))
+    record = remember(table, EMBEDDER, NoExtractor())
+    builder = GraphBuilder(Team.build(table.agents, EMBEDDER), EMBEDDER, NoExtractor(), record)
+    foreseen = np.zeros(table.score.shape, np.float32)
+    parts = parts_of(rows, 0)
+    for i, part in enumerate(parts):
+        foreseen[part] = 0.1 * (i + 1)
+    examples = examples_of(record, table)
+    bare = cross_fitted(builder, table, examples, 0, 4.0)
+    graphs = cross_fitted(builder, table, examples, 0, 4.0, foreseen)
+    for i, part in enumerate(parts):
+        for row in part.tolist():
+            words = 1 / (1 + np.exp(-bare[row].suits[:, [0, 1, 3]].sum(1)))
+            both = 1 / (1 + np.exp(-graphs[row].suits[:, [0, 1, 3]].sum(1)))
+            seen.append(float(np.abs(both - (0.5 * words + 0.05 * (i + 1))).max()))
+    assert len(parts) == 8 and max(seen) < 1e-3
 
 
 def test_of_an_agent_that_joins_nothing_is_foreseen(router):

@@ -106,8 +106,8 @@ def foresee(
     foreseen = np.zeros(score.shape, np.float32)
     with one_thread(torch), ThreadPoolExecutor(_cores()) as pool:
         runs = {pool.submit(learn, part): part for part in (nobody, *parts)}
-        tell("tuning the encoder", 0, len(runs))
         try:
+            tell("tuning the encoder", 0, len(runs))
             for done, run in enumerate(as_completed(runs), 1):
                 found = run.result()
                 if isinstance(found, _Learned):
