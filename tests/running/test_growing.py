@@ -19,8 +19,10 @@ from agentroute.outcomes import OutcomeFolder, OutcomeTable, OutcomeWriter, crea
 from agentroute.pipeline import AgentRoute
 from agentroute.registry import AgentRegistry
 from agentroute.routing.assurance import TARGETS
+from agentroute.routing.choose import best
 from agentroute.routing.presets import PRESETS
 from agentroute.routing.replay import Replay
+from agentroute.routing.rounds import Growing
 from agentroute.routing.router import GraphRouter
 from agentroute.types import AgentSpec, Answer, Limits, Query, RoutingDecision, RunResult
 
@@ -54,6 +56,17 @@ def router(preset: str = "growing") -> GraphRouter:
     return trained().with_preset(preset)
 
 
+@cache
+def one_by_one() -> GraphRouter:
+    """The growing router at its best setting that never asks two at once."""
+    alone = [
+        s for s in trained().tried if isinstance(s.policy, Growing) and s.policy.first == s.policy.most == 1
+    ]
+    chosen = best(alone, trained().call_price)
+    assert chosen is not None
+    return trained().using(chosen)
+
+
 def team(table: OutcomeTable, given: Any = None, **keys: Any) -> AgentRoute:
     return AgentRoute(AgentRegistry.from_specs(table.agents), given or trained(), **keys)
 
@@ -62,12 +75,13 @@ def asked(replayed: Replay, row: int, table: OutcomeTable) -> set[str]:
     return {table.agent_ids[i] for i in np.flatnonzero(replayed.asked[row])}
 
 
-def several(table: OutcomeTable) -> list[int]:
+def several(table: OutcomeTable, growing: GraphRouter | None = None) -> list[int]:
     """The rows on which the growing router asks more than one agent, who all ran, and the first answers."""
-    found = router().replay(table)
+    growing = growing or router()
+    found = growing.replay(table)
     rows = []
     for row in np.flatnonzero((found.calls > 1) & (table.ran | ~found.asked).all(axis=1)).tolist():
-        first = router().route(table.queries[row].query, table.agents).weights
+        first = growing.route(table.queries[row].query, table.agents).weights
         if all(table.answers[row][table.agent_ids.index(agent)] for agent in first):
             rows.append(row)
     assert rows
@@ -119,8 +133,8 @@ async def test_a_live_run_is_what_the_replay_says(table: OutcomeTable, preset: s
 
 
 async def test_a_stream_tells_each_round_and_its_reason(table: OutcomeTable) -> None:
-    row = several(table)[0]
-    events = [event async for event in team(table, preset="growing").astream(table.queries[row].query)]
+    row = several(table, one_by_one())[0]
+    events = [event async for event in team(table, one_by_one()).astream(table.queries[row].query)]
     result = events[-1].data
     assert isinstance(result, RunResult)
     told = [event.data for event in events if event.kind == "route"]
@@ -152,7 +166,7 @@ async def test_one_round_is_judged_as_well(table: OutcomeTable) -> None:
 
 
 async def test_who_fails_in_the_first_round_is_followed_by_another(table: OutcomeTable) -> None:
-    group, seen, leaders = team(table, preset="growing"), 0, router().replay(table).leader
+    group, seen, leaders = team(table, one_by_one()), 0, one_by_one().replay(table).leader
     for row, record in enumerate(table.queries):
         agent, *others = group.route(record.query).weights
         if others or leaders[row] < 0 or table.ran[row, table.agent_ids.index(agent)]:
