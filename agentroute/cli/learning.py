@@ -132,9 +132,11 @@ def train(
                 tune_encoder=tune_encoder,
             )
     except KeyboardInterrupt:
-        kept = f"what was learned so far is kept in {out}" if out.is_dir() else "nothing was learned yet"
+        begun = (out / "unfinished").is_dir()
+        kept = "what the network learned so far is kept" if begun else "nothing of this training is kept"
         raise KeyboardInterrupt(
-            f"interrupted; {kept}, and an older router there is whole; run the same command again to go on"
+            f"interrupted; {kept} in {out}, and an older router there is whole; run the same command again "
+            "to go on"
         ) from None
     if bundle_encoder and not (tune_encoder and opened.labelled):  # a tuned one is there already
         from agentroute.knowledge.minilm import MiniLMEmbedder

@@ -15,6 +15,8 @@ from routing.labelled import make_labelled
 from agentroute.errors import AllAgentsFailedError, InputError
 from agentroute.evaluation.compare import evaluate
 from agentroute.evaluation.onboard import Onboarding, aonboard, onboard
+from agentroute.knowledge.foresight import TunedForesight
+from agentroute.knowledge.minilm import MiniLMEmbedder
 from agentroute.outcomes import Outcome, OutcomeFolder, OutcomeWriter, QueryRecord, create_folder
 from agentroute.registry import AgentRegistry
 from agentroute.routing.calibration import VIEWS
@@ -177,6 +179,22 @@ def test_the_same_call_again_asks_nobody_and_says_the_same(
     assert first.router is not None and again.router is not None
     assert np.array_equal(first.router.score(HELD[:4], MEMBERS), again.router.score(HELD[:4], MEMBERS))
     assert first.probes == again.probes
+
+
+def test_a_tuned_encoder_stays_and_foresees_nothing_of_who_joined(
+    router: GraphRouter, folder: Path, tmp_path: Path
+) -> None:
+    agents = len(router.record.agents)
+    tuned = router.using(router.setting)
+    tuned.foresight = TunedForesight(
+        MiniLMEmbedder(), np.zeros((384, agents), np.float32), np.zeros(agents, np.float32)
+    )
+    joined = onboard(alone("mechanic"), tuned, folder, tmp_path / "p", probes=8, allow=ALLOW).router
+    assert joined is not None and joined.foresight is tuned.foresight
+    plain = joined.using(joined.setting)
+    plain.foresight = None
+    with_it, without = (one.builder(MEMBERS).build(HELD[:1])[0].suits[:, 3] for one in (joined, plain))
+    assert with_it[3] == without[3] and (with_it[:3] != without[:3]).all()
 
 
 def test_a_budget_stops_it_and_more_room_lets_it_go_on(

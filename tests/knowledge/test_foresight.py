@@ -99,6 +99,14 @@ def test_a_long_question_is_foreseen_as_the_saved_encoder_reads_it() -> None:
     np.testing.assert_allclose(saved(texts), said, atol=1e-4)
 
 
+def test_what_stands_late_in_a_long_question_counts_in_what_was_foreseen(few_steps) -> None:
+    """A step reads its beginning alone; what foresees reads on, as it will when it is used."""
+    long = [f"{'and so on and on ' * 20} by the {kind}" for kind in KINDS]
+    texts, right = [*TEXTS[:30], *long], np.concatenate([RIGHT[:30], RIGHT[:3]])
+    foreseen = foresee(texts, right, [np.array([30, 31, 32])], seed=1)[1][30:]
+    assert np.abs(foreseen[0] - foreseen[1]).max() > 1e-4 and np.abs(foreseen[1] - foreseen[2]).max() > 1e-4
+
+
 def test_with_nothing_left_to_learn_from_the_usual_is_foreseen(few_steps) -> None:
     everyone = np.arange(len(TEXTS))
     foreseen = foresee(TEXTS, RIGHT, [everyone, np.zeros(0, np.int64)], seed=1)[1]
